@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Make the class map of a training table: a JSON object {class: index}, class names sorted.
+
+python create_class_map.py --train_df data/train_curated.csv --output_file data/classmap.json
+"""
+
+import argparse
+
+from ops import cli
+from ops.errors import DataError
+from ops.files import write_json
+from ops.labels import make_class_map
+from ops.tables import read_table
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--train_df", required=True, help="training table, CSV fname,labels")
+    parser.add_argument("--output_file", required=True, help="class map to write, JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    class_map = make_class_map(read_table(args.train_df, ["fname", "labels"])["labels"])
+    if not class_map:
+        raise DataError(f"{args.train_df}: expected labels, found none in any row")
+    write_json(cli.output_path(args.output_file), class_map)
+    print(f"{args.output_file}: {len(class_map)} classes")
+
+
+if __name__ == "__main__":
+    cli.run_script(main)

@@ -1,0 +1,120 @@
+"""Building blocks that the 2D and the 1D network share; `dims` says which is built."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class _SingleValueNorm:
+    """In training, a batch with one value a channel has no variance: use the running statistics.
+
+    That happens with one clip in the last batch, where torch's own layer raises an error.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)
+
+
+class BatchNorm1d(_SingleValueNorm, nn.BatchNorm1d):
+    """torch.nn.BatchNorm1d that also trains on a batch of one."""
+
+
+class BatchNorm2d(_SingleValueNorm, nn.BatchNorm2d):
+    """torch.nn.BatchNorm2d that also trains on a batch of one."""
+
+
+CONV = {1: nn.Conv1d, 2: nn.Conv2d}
+NORM = {1: BatchNorm1d, 2: BatchNorm2d}
+POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+
+
+def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Zeroes what lies behind each clip's last frame; mask (batch, 1, [1,] frames) of 0 and 1."""
+    return x if mask is None else x * mask
+
+
+def pool_mask(mask: Tensor | None) -> Tensor | None:
+    """The mask after MaxPool of 2: a pooled frame is valid where both of its frames were."""
+    if mask is None:
+        return None
+    frames = mask.shape[-1] // 2 * 2
+    return mask[..., 1:frames:2]
+
+
+class ResidualBlock(nn.Module):
+    """Conv 1 - BN - PReLU - Conv 3 - BN - PReLU - Conv 1 - BN, plus the input, PReLU."""
+
+    def __init__(self, dims: int, depth: int):
+        super().__init__()
+        conv, norm = CONV[dims], NORM[dims]
+        self.enter = nn.Sequential(conv(depth, depth, 1), norm(depth), nn.PReLU(depth))
+        self.middle = nn.Sequential(conv(depth, depth, 3, padding=1), norm(depth), nn.PReLU(depth))
+        self.leave = nn.Sequential(conv(depth, depth, 1), norm(depth))
+        self.activation = nn.PReLU(depth)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        residual = self.leave(self.middle(apply_mask(self.enter(x), mask)))
+        return self.activation(x + residual)
+
+
+class ConvBlock(nn.Module):
+    """BN - Conv 3 - MaxPool 2 - BN - PReLU - residual block.
+
+    forward(x, mask): x (batch, depth_in, [features,] frames). Returns (batch, depth_out,
+    [features // 2,] frames // 2) and the mask of the pooled frames. Padding is zeroed before each
+    convolution of width 3, so that it is to every clip what lies beyond the end of a clip alone; a
+    pooling window that straddles a clip's end gives a frame that the pooled mask leaves out, as
+    pooling the clip alone would.
+    """
+
+    def __init__(self, dims: int, depth_in: int, depth_out: int):
+        super().__init__()
+        self.norm_in = NORM[dims](depth_in)
+        self.conv = CONV[dims](depth_in, depth_out, 3, padding=1)
+        self.pool = POOL[dims](2)
+        self.norm = NORM[dims](depth_out)
+        self.activation = nn.PReLU(depth_out)
+        self.residual = ResidualBlock(dims, depth_out)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = self.pool(self.conv(apply_mask(self.norm_in(x), mask)))
+        mask = pool_mask(mask)
+        return self.residual(self.activation(self.norm(x)), mask), mask
+
+
+class GlobalMaxPool(nn.Module):
+    """(batch, depth, [features,] frames) -> (batch, depth): the maximum over what is left."""
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            x = x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
+        return x.flatten(2).amax(2)
+
+
+class RecurrentPool(nn.Module):
+    """(batch, depth, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
+
+    2D maps are averaged over their features first; LayerNorm runs over the channels of each frame.
+    """
+
+    HIDDEN = 128
+
+    def __init__(self, depth: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(depth)
+        self.gru = nn.GRU(depth, self.HIDDEN, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if x.dim() == 4:
+            x = x.mean(2)
+        x = self.norm(x.transpose(1, 2))  # (batch, frames, depth)
+        if mask is not None:
+            frames = mask.flatten(1).sum(1).round().long().cpu()
+            x = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
+        _, hidden = self.gru(x)  # (2 directions, batch, 128)
+        return torch.cat([hidden[0], hidden[1]], dim=1)

@@ -1,0 +1,191 @@
+"""The classification models: waveforms in, logits out, front end included.
+
+config = NetworkConfig(kind="2d", features="mel_2048_1024_128", n_classes=80)
+logits = build_classifier(config)(signal, lengths)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool
+from ops.features import LogSpectrogram, parse_features
+
+KINDS = {"1d": 1, "2d": 2}
+AGGREGATIONS = ("max", "rnn")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that rebuilding a network needs; stored in every checkpoint.
+
+    Attributes:
+        kind: "2d" (spectrogram as an image) or "1d" (features as channels).
+        features: front-end descriptor, see ops.features.
+        n_classes: number of logits.
+        num_conv_blocks: blocks; each halves frames (2D: and features).
+        conv_base_depth, growth_rate: block k has int(growth_rate**k * conv_base_depth) channels.
+        start_deep_supervision_on: blocks from this one on (counted from 0) feed the head.
+        aggregation_type: "max" or "rnn".
+        output_dropout: probability before the last layer.
+        frequency_encoding: 2D only: a second input channel, -1 at the lowest feature to 1.
+    """
+
+    kind: str
+    features: str
+    n_classes: int
+    num_conv_blocks: int = 5
+    conv_base_depth: int = 64
+    growth_rate: float = 2.0
+    start_deep_supervision_on: int = 2
+    aggregation_type: str = "max"
+    output_dropout: float = 0.0
+    frequency_encoding: bool = True
+
+    def __post_init__(self):
+        spec = parse_features(self.features)
+        checks = [
+            (self.kind in KINDS, "kind", f"one of {sorted(KINDS)}"),
+            (self.n_classes >= 1, "n_classes", "at least 1"),
+            (1 <= self.num_conv_blocks <= 16, "num_conv_blocks", "1 to 16"),
+            (self.conv_base_depth >= 1, "conv_base_depth", "at least 1"),
+            (0 < self.growth_rate < 100, "growth_rate", "more than 0 and less than 100"),
+            (
+                0 <= self.start_deep_supervision_on < self.num_conv_blocks,
+                "start_deep_supervision_on",
+                f"0 to {self.num_conv_blocks - 1} (blocks are counted from 0)",
+            ),
+            (self.aggregation_type in AGGREGATIONS, "aggregation_type", f"one of {AGGREGATIONS}"),
+            (0 <= self.output_dropout < 1, "output_dropout", "0 or more and less than 1"),
+        ]
+        for valid, name, expected in checks:
+            if not valid:
+                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+        if min(self.depths) < 1:
+            raise ValueError(
+                f"growth_rate: with conv_base_depth {self.conv_base_depth} the blocks have depths "
+                f"{self.depths}; expected at least 1 each, so raise one of the two"
+            )
+        if self.kind == "2d" and spec.n_features < 2**self.num_conv_blocks:
+            raise ValueError(
+                f"features: {self.num_conv_blocks} blocks halve the features to nothing; expected at "
+                f"least {2**self.num_conv_blocks} features, {self.features!r} has {spec.n_features}"
+            )
+
+    @property
+    def depths(self) -> list[int]:
+        blocks = range(self.num_conv_blocks)
+        return [int(self.growth_rate**k * self.conv_base_depth) for k in blocks]
+
+
+class Classifier(nn.Module):
+    """Front end, convolutional blocks, deep supervision and head, as NetworkConfig says.
+
+    forward(signal, lengths): signal (batch, samples) float32 in [-1, 1] at 44,100 Hz, zero-padded at
+    the end; lengths (batch,) samples of each clip (best on the CPU), or None where all are full.
+    Returns logits (batch, classes). In evaluation a clip's logits depend on that clip alone.
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.config = config
+        dims, depths = KINDS[config.kind], config.depths
+        self.front_end = LogSpectrogram(config.features)
+        n_features = self.front_end.spec.n_features
+        if config.kind == "2d":
+            depth_in = 2 if config.frequency_encoding else 1
+            ramp = torch.linspace(-1.0, 1.0, n_features)[:, None]
+            self.register_buffer("frequency_ramp", ramp, persistent=False)
+        else:
+            depth_in = n_features
+        self.blocks = nn.ModuleList(
+            ConvBlock(dims, d_in, d_out) for d_in, d_out in zip([depth_in, *depths[:-1]], depths, strict=True)
+        )
+        supervised = depths[config.start_deep_supervision_on :]
+        if config.aggregation_type == "max":
+            self.aggregations = nn.ModuleList(GlobalMaxPool() for _ in supervised)
+            width = sum(supervised)
+        else:
+            self.aggregations = nn.ModuleList(RecurrentPool(depth) for depth in supervised)
+            width = 2 * RecurrentPool.HIDDEN * len(supervised)
+        self.head = nn.Sequential(
+            BatchNorm1d(width),
+            nn.Linear(width, width),
+            BatchNorm1d(width),
+            nn.PReLU(width),
+            nn.Dropout(config.output_dropout),
+            nn.Linear(width, config.n_classes),
+        )
+
+    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.classify(*self.extract_features(signal, lengths))
+
+    def extract_features(self, signal: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Returns features (batch, features, frames) and the frames of each clip (None: all)."""
+        signal, lengths = extend_short_clips(
+            signal, lengths, self.front_end.spec.min_samples(2 ** len(self.blocks))
+        )
+        features = self.front_end(signal, lengths)
+        return features, None if lengths is None else self.front_end.spec.n_frames(lengths)
+
+    def classify(self, features: Tensor, n_frames: Tensor | None) -> Tensor:
+        """Logits (batch, classes) of what extract_features returned."""
+        x, mask = features, None
+        if self.config.kind == "2d":
+            x = x[:, None]  # (batch, 1, features, frames)
+            if self.config.frequency_encoding:
+                x = torch.cat([x, self.frequency_ramp.to(x.dtype).expand_as(x)], dim=1)
+        if n_frames is not None:
+            within = torch.arange(x.shape[-1]) < n_frames[:, None].cpu()
+            mask = within.to(x.device, x.dtype)
+            mask = mask.view(len(n_frames), *[1] * (x.dim() - 2), -1)  # (batch, 1, [1,] frames)
+        vectors = []
+        for index, block in enumerate(self.blocks):
+            x, mask = block(x, mask)
+            aggregation = index - self.config.start_deep_supervision_on
+            if aggregation >= 0:
+                vectors.append(self.aggregations[aggregation](x, mask))
+        return self.head(torch.cat(vectors, dim=1))
+
+
+def extend_short_clips(
+    signal: Tensor, lengths: Tensor | None, min_samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Extends clips of fewer than min_samples with silence, which counts as signal from then on.
+
+    signal (batch, samples), lengths (batch,) or None. Whatever lies behind a clip's length is
+    silenced, and samples that belong to no clip are cut off. Returns lengths None where all are full.
+    """
+    if lengths is not None:
+        if lengths.shape != signal.shape[:1]:
+            raise ValueError(f"lengths: expected shape ({signal.shape[0]},), got {tuple(lengths.shape)}")
+        # On the CPU the comparison is free; lengths on the device would stall it here.
+        lengths = lengths.detach().cpu().long()
+        if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= signal.shape[1]:
+            raise ValueError(f"lengths: expected 0 to {signal.shape[1]} samples, got {lengths.tolist()}")
+        full = bool((lengths == signal.shape[1]).all())
+        if not full:
+            signal = signal[:, : int(lengths.max())]
+            within = torch.arange(signal.shape[1]) < lengths[:, None]
+            signal = signal * within.to(signal.device)
+        lengths = lengths.clamp(min=min_samples)
+    if signal.shape[1] < min_samples:
+        signal = nn.functional.pad(signal, (0, min_samples - signal.shape[1]))
+    if lengths is not None and bool((lengths == signal.shape[1]).all()):
+        lengths = None
+    return signal, lengths
+
+
+def build_classifier(config: NetworkConfig) -> Classifier:
+    """Returns a freshly initialised Classifier, front end included.
+
+    Its 2D convolutions keep their weights, and so their maps, channels-last: the same numbers, and
+    faster on CPUs (benchmarks/networks.py).
+    """
+    classifier = Classifier(config)
+    if config.kind == "2d":
+        classifier.blocks.to(memory_format=torch.channels_last)
+    return classifier

@@ -1,0 +1,70 @@
+"""Which clips share a batch, and how samples become one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ops.errors import DataError
+from ops.transforms import Sample
+
+
+class TrainingBatches:
+    """Batches of (epoch, index) keys: every clip once an epoch, in an order of (seed, fold, epoch).
+
+    Keys carry the epoch, so that loader workers, which have copies of the data set, need no state.
+    Call set_epoch before each epoch; first_batch > 0 leaves out the batches that a resumed run did.
+    """
+
+    def __init__(self, n_clips: int, batch_size: int, seed: int, fold: int):
+        self.n_clips, self.batch_size, self.seed, self.fold = n_clips, batch_size, seed, fold
+        self.n_batches = -(-n_clips // batch_size)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        self.epoch, self.first_batch = epoch, first_batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng([self.seed, self.fold, self.epoch]).permutation(self.n_clips)
+        for batch in range(self.first_batch, self.n_batches):
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(self.epoch, int(index)) for index in indices]
+
+    def __len__(self) -> int:
+        return self.n_batches - self.first_batch
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Batches of indices, longest clips first, so that clips of similar length share a batch.
+
+    The longest batch comes first: memory runs out in the first second or not at all.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+
+
+def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
+    """(index, sample) pairs -> one batch, audio zero-padded at the end to the longest.
+
+    Returns a dict: signal (batch, samples) float32, lengths (batch,) int64, labels (batch, classes)
+    or None, index (batch,) int64, fnames list, and errors: the DataErrors of unreadable clips, which
+    are left out of everything else. (An exception in a worker would arrive as a traceback.)
+    """
+    errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
+    good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]
+    lengths = [len(sample.audio) for _, sample in good]
+    signal = torch.zeros(len(good), max(lengths, default=0))
+    for row, (_, sample) in enumerate(good):
+        signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
+    labels = [sample.labels for _, sample in good]
+    known = bool(labels) and all(label is not None for label in labels)
+    return {
+        "signal": signal,
+        "lengths": torch.tensor(lengths, dtype=torch.long),
+        "labels": torch.from_numpy(np.stack(labels)) if known else None,
+        "index": torch.tensor([index for index, _ in good], dtype=torch.long),
+        "fnames": [sample.fname for _, sample in good],
+        "errors": errors,
+    }

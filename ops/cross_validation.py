@@ -1,0 +1,348 @@
+"""The order of steps of a cross-validated run: tables, one fold after the other, the summary.
+
+No formula and no training step here: each line hands something from one module to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from ops.clip_checks import raise_if_any, require_clips
+from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
+from ops.errors import DataError
+from ops.experiment import Experiment
+from ops.folds import plain_folds, split_holdout, stratified_folds
+from ops.interruption import Interrupted, StopRequest
+from ops.labels import encode_labels
+from ops.losses import LOSSES
+from ops.metrics import lwlrap
+from ops.optimization import learning_rates, make_optimizer
+from ops.predictions import Predictions, average, read_predictions, write_predictions
+from ops.summaries import FoldSummaries
+from ops.tables import read_table
+from ops.training import EpochResult, Trainer, predict, probabilities, validation_metrics
+from ops.transforms import Augmentation
+
+BuildNetwork = Callable[[dict[str, Any]], nn.Module]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The clips of a run, their headers checked."""
+
+    classes: list[str]
+    curated: list[Clip]
+    noisy: list[Clip]
+    holdout: list[Clip]
+    test: list[Clip]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What does not change the result: where and how a run computes, what it reports."""
+
+    device: torch.device
+    num_workers: int
+    log_interval: int
+    save_every: int
+
+    @property
+    def pin_memory(self) -> bool:
+        return self.device.type == "cuda"
+
+
+def run_folds(
+    config: dict[str, Any],
+    folds: Sequence[int],
+    build_network: BuildNetwork,
+    runtime: Runtime,
+    *,
+    experiments_dir: str,
+    resume: bool,
+    sample_submission: str | None,
+    test_data_dir: str | None,
+    argv: Sequence[str],
+) -> Experiment:
+    """A whole training command: the given folds of a config's experiment, then the summary."""
+    Experiment.check_startable(config, experiments_dir, resume)
+    tables = load_tables(config["data"], sample_submission, test_data_dir)
+    with StopRequest() as stop:
+        experiment = Experiment.start(config, experiments_dir, argv, resume)
+        experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
+        for fold in folds:
+            with experiment.fold_claimed(fold):
+                run_fold(fold, tables, experiment, build_network, runtime, stop)
+        summarise_folds(tables, experiment)
+    return experiment
+
+
+def load_clips(table: str, data_dir: str, class_map: dict[str, int] | None, is_noisy: bool) -> list[Clip]:
+    """Reads a table and all headers of its clips; without a class map the clips have no labels."""
+    frame = read_table(table, ["fname"] if class_map is None else ["fname", "labels"])
+    fnames = frame["fname"].tolist()
+    labels: Sequence[np.ndarray | None] = [None] * len(fnames)
+    if class_map is not None:
+        labels = list(encode_labels(frame["labels"], class_map, table, fnames))
+    paths, lengths = require_clips(fnames, data_dir, table)
+    rows = zip(fnames, paths, lengths, labels, strict=True)
+    return [Clip(*row, is_noisy=is_noisy) for row in rows]
+
+
+def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_dir: str | None) -> Tables:
+    """Loads the tables that the config's `data` section names, and the test table."""
+    class_map = {name: index for index, name in enumerate(data["classes"])}
+    curated = load_clips(data["train_df"], data["train_data_dir"], class_map, is_noisy=False)
+    noisy = []
+    if data["noisy_train_df"]:
+        noisy = load_clips(data["noisy_train_df"], data["noisy_train_data_dir"], class_map, is_noisy=True)
+    test = []
+    if sample_submission and test_data_dir:
+        test = load_clips(sample_submission, test_data_dir, None, is_noisy=False)
+    seed = data["kfold_seed"]
+    if data["max_samples"]:
+        curated, noisy = (_draw(clips, data["max_samples"], seed) for clips in (curated, noisy))
+    holdout = []
+    if data["holdout_size"]:
+        development, held_out = split_holdout(len(curated), data["holdout_size"], seed)
+        curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
+    return Tables(list(class_map), curated, noisy, holdout, test)
+
+
+def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:
+    chosen = np.random.default_rng(seed).permutation(len(clips))[:n]
+    return [clips[i] for i in sorted(chosen)]
+
+
+def split_fold(tables: Tables, data: dict[str, Any], fold: int) -> tuple[list[Clip], list[Clip]]:
+    """Training clips (curated and noisy) and validation clips (curated) of a fold."""
+    n_folds, seed = data["n_folds"], data["kfold_seed"]
+    targets = np.stack([clip.labels for clip in tables.curated])
+    training, validation = list(stratified_folds(targets, n_folds, seed))[fold]
+    noisy = tables.noisy
+    if noisy and not data["share_noisy"]:
+        _, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
+        noisy = [noisy[i] for i in share]
+    return [tables.curated[i] for i in training] + noisy, [tables.curated[i] for i in validation]
+
+
+def fold_is_finished(experiment: Experiment, tables: Tables, fold: int) -> bool:
+    wanted = [f"val_preds_fold_{fold}"] + ([f"test_preds_fold_{fold}"] if tables.test else [])
+    recorded = experiment.results().get(f"fold{fold}", {})
+    return "metric" in recorded and all(experiment.predictions(name).exists() for name in wanted)
+
+
+def run_fold(
+    fold: int,
+    tables: Tables,
+    experiment: Experiment,
+    build_network: BuildNetwork,
+    runtime: Runtime,
+    stop: StopRequest,
+) -> None:
+    """Trains a fold (or what is left of it), predicts with its best model, records its results."""
+    if fold_is_finished(experiment, tables, fold):
+        experiment.log(f"fold {fold}: finished before, nothing to do")
+        return
+    config = experiment.config
+    training, validation = split_fold(tables, config["data"], fold)
+    experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
+    torch.manual_seed(config["train"]["seed"] + fold)
+    model = build_network(config["network"]).to(runtime.device)
+    best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
+
+    load_weights(model, experiment.checkpoint(fold, "best_model"))
+    # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
+    results = {"metric": None, "best_epoch": best["best_epoch"]}
+    for name, clips, metric in (
+        (f"val_preds_fold_{fold}", validation, "metric"),
+        (f"holdout_preds_fold_{fold}", tables.holdout, "holdout_metric"),
+        (f"test_preds_fold_{fold}", tables.test, None),
+    ):
+        if clips:
+            logits = _predict(model, clips, name, config, runtime, stop)
+            _write(experiment, name, clips, tables.classes, probabilities(logits))
+            if metric:
+                results[metric] = _finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
+    experiment.record(**{f"fold{fold}": results})
+    experiment.log(f"fold {fold}: {', '.join(f'{k} {_show(v)}' for k, v in results.items())}")
+
+
+def _train(
+    fold: int,
+    model: nn.Module,
+    training: list[Clip],
+    validation: list[Clip],
+    classes: list[str],
+    experiment: Experiment,
+    runtime: Runtime,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Trains until the last epoch, from last.pth where there is one; returns the final progress."""
+    data, train = experiment.config["data"], experiment.config["train"]
+    dataset = TrainingDataset(
+        training,
+        Augmentation(
+            **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
+        ),
+        train["switch_off_augmentations_on"],
+        data["max_audio_length"],
+        train["seed"],
+        fold,
+    )
+    loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
+    loss_fn = LOSSES[train["loss"]]
+    steps_per_epoch = math.ceil(batches.n_batches / train["accumulation_steps"])
+    rates = learning_rates(
+        train["scheduler"], steps_per_epoch * train["epochs"], steps_per_epoch, train["lr"]
+    )
+    trainer = Trainer(
+        model,
+        make_optimizer(train["optimizer"], model.parameters(), train["lr"], train["weight_decay"]),
+        loss_fn,
+        rates,
+        train["accumulation_steps"],
+        train["seed"] + fold,
+        runtime.device,
+        stop,
+    )
+    last = experiment.checkpoint(fold, "last")
+    if last.exists():
+        trainer.load_state(load_checkpoint(last))
+        experiment.log(
+            f"fold {fold}: resumed at epoch {trainer.progress.epoch}, batch {trainer.progress.batch}"
+        )
+    progress = trainer.progress
+    truth = np.stack([clip.labels for clip in validation])
+    summaries = FoldSummaries(
+        experiment.summaries(fold), from_step=progress.epoch * batches.n_batches + progress.batch
+    )
+
+    def save(name: str, **state: Any) -> None:
+        content = {"network": experiment.config["network"], "classes": classes, **state}
+        save_checkpoint(experiment.checkpoint(fold, name), content)
+
+    try:
+        while progress.epoch < train["epochs"]:
+            epoch = progress.epoch
+            name = f"fold {fold} epoch {epoch}"
+            train_loss, train_lwlrap = trainer.train_epoch(
+                loader, batches, runtime.log_interval, summaries, f"{name} training"
+            )
+            valid = evaluation_loader(
+                validation, train["batch_size"], runtime.num_workers, runtime.pin_memory
+            )
+            logits, valid_loss, errors = predict(
+                [model], valid, len(classes), runtime.device, f"{name} validation", loss_fn, stop
+            )
+            raise_if_any(list(errors.values()), data["train_df"])
+            _require_finite(logits, epoch, "validation clips")
+            metric, per_class = validation_metrics(truth, logits[0])
+            summaries.validation((epoch + 1) * batches.n_batches, valid_loss, metric, per_class, classes)
+            summaries.flush()
+            result = EpochResult(
+                epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
+            )
+            # A validation fold without labels has no metric: then the last epoch counts as the best.
+            if not metric <= progress.best_metric:
+                progress.best_metric = metric if math.isfinite(metric) else -math.inf
+                progress.best_epoch = epoch
+                save("best_model", model=model.state_dict(), epoch=epoch, metric=_finite(metric))
+            if (epoch + 1) % runtime.save_every == 0:
+                save(f"model_on_epoch_{epoch}", model=model.state_dict(), epoch=epoch)
+            if epoch + 1 == train["epochs"]:
+                save("final_model", model=model.state_dict(), epoch=epoch)
+            progress.epoch, progress.batch = epoch + 1, 0
+            progress.logits = progress.labels = None
+            save("last", **trainer.state())  # last of all: a run killed before it repeats the epoch
+            experiment.log(_report(fold, result, progress.best_epoch == epoch))
+    except Interrupted:
+        if not stop.forced:  # the weights are those after a whole optimizer step
+            save("last", **trainer.state())
+        raise
+    finally:
+        summaries.close()
+    return vars(progress)
+
+
+def _predict(
+    model: nn.Module,
+    clips: list[Clip],
+    name: str,
+    config: dict[str, Any],
+    runtime: Runtime,
+    stop: StopRequest,
+) -> np.ndarray:
+    """(clips, classes) logits of whole clips."""
+    loader = evaluation_loader(clips, config["train"]["batch_size"], runtime.num_workers, runtime.pin_memory)
+    n_classes = config["network"]["n_classes"]
+    logits, _, errors = predict([model], loader, n_classes, runtime.device, name, stop=stop)
+    raise_if_any(list(errors.values()), name)
+    return logits[0]
+
+
+def _write(
+    experiment: Experiment, name: str, clips: list[Clip], classes: list[str], values: np.ndarray
+) -> None:
+    write_predictions(experiment.predictions(name), Predictions([c.fname for c in clips], classes, values))
+
+
+def summarise_folds(tables: Tables, experiment: Experiment) -> None:
+    """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv."""
+    n_folds = experiment.config["data"]["n_folds"]
+    with experiment.locked():
+        done = [fold for fold in range(n_folds) if fold_is_finished(experiment, tables, fold)]
+    if len(done) < n_folds:
+        missing = sorted(set(range(n_folds)) - set(done))
+        experiment.log(
+            f"folds {missing} are still to come; the overall metric"
+            f"{' and submission.csv' if tables.test else ''} follow with the last of them (--resume)"
+        )
+        return
+    tables_of = {
+        part: [
+            read_predictions(experiment.predictions(f"{part}_preds_fold_{k}"), tables.classes) for k in done
+        ]
+        for part in (["val", "test"] if tables.test else ["val"])
+    }
+    labels = {clip.fname: clip.labels for clip in tables.curated}
+    fnames = [fname for table in tables_of["val"] for fname in table.fnames]
+    truth = np.stack([labels[fname] for fname in fnames])
+    metric = lwlrap(truth, np.concatenate([table.probabilities for table in tables_of["val"]]))
+    if tables.test:
+        submission = average(tables_of["test"])
+        write_predictions(experiment.predictions("submission"), submission)
+    experiment.record(metric=_finite(metric))
+    experiment.log(f"all {n_folds} folds: lwlrap {_show(_finite(metric))} over out-of-fold predictions")
+
+
+def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:
+    if not np.isfinite(logits).all():
+        raise DataError(
+            f"the network's scores of the {what} are not finite after epoch {epoch}; the last good state "
+            "is in last.pth. Lower the learning rate"
+        )
+
+
+def _report(fold: int, result: EpochResult, is_best: bool) -> str:
+    return (
+        f"fold {fold} epoch {result.epoch}: train loss {result.train_loss:.4f} lwlrap "
+        f"{result.train_lwlrap:.4f}, valid loss {result.valid_loss:.4f} lwlrap {result.valid_lwlrap:.4f}, "
+        f"lr {result.learning_rate:.3g}{' (best)' if is_best else ''}"
+    )
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: an undefined metric is null."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _show(value: float | int | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "undefined" if value is None else str(value)

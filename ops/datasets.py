@@ -1,0 +1,130 @@
+"""Clips of a table -> samples -> batches: what training reads and what evaluation reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from ops.audio import SAMPLE_RATE, read_audio
+from ops.batching import TrainingBatches, batches_by_length, pad_collate
+from ops.errors import DataError
+from ops.transforms import Augmentation, Sample
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz."""
+
+    fname: str
+    path: Path
+    n_samples: int
+    labels: np.ndarray | None = None
+    is_noisy: bool = False
+
+
+class TrainingDataset(Dataset):
+    """dataset[epoch, index] -> (index, Sample): a random segment, augmented until switch_off_on.
+
+    Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
+    change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
+    in place of the sample.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        augmentation: Augmentation,
+        switch_off_on: int,
+        max_seconds: float,
+        seed: int,
+        fold: int,
+    ):
+        self.clips = list(clips)
+        self.augmentation, self.switch_off_on = augmentation, switch_off_on
+        self.max_samples = max(1, int(max_seconds * SAMPLE_RATE))
+        self.seed, self.fold = seed, fold
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Sample | DataError]:
+        epoch, index = key
+        clip = self.clips[index]
+        rng = np.random.default_rng([self.seed, self.fold, epoch, *_clip_seed(clip)])
+        try:
+            sample = self._read_segment(clip, rng)
+            if epoch < self.switch_off_on:
+                sample = self.augmentation(sample, rng, self._draw_partner)
+        except DataError as error:
+            return index, error
+        return index, sample
+
+    def _draw_partner(self, rng: np.random.Generator) -> Sample:
+        return self._read_segment(self.clips[int(rng.integers(len(self.clips)))], rng)
+
+    def _read_segment(self, clip: Clip, rng: np.random.Generator) -> Sample:
+        start = int(rng.integers(max(0, clip.n_samples - self.max_samples) + 1))
+        audio = read_audio(clip.path, start, self.max_samples)
+        return Sample(audio, clip.labels, clip.fname, clip.is_noisy)
+
+
+class EvaluationDataset(Dataset):
+    """dataset[index] -> (index, Sample) at full length, or (index, DataError)."""
+
+    def __init__(self, clips: Sequence[Clip]):
+        self.clips = list(clips)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[int, Sample | DataError]:
+        clip = self.clips[index]
+        try:
+            return index, Sample(read_audio(clip.path), clip.labels, clip.fname, clip.is_noisy)
+        except DataError as error:
+            return index, error
+
+
+def training_loader(
+    dataset: TrainingDataset, batch_size: int, num_workers: int, pin_memory: bool
+) -> tuple[DataLoader, TrainingBatches]:
+    """The loader of shuffled, augmented segments and the batches that set_epoch goes to."""
+    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold)
+    return _loader(dataset, batches, num_workers, pin_memory, persistent=True), batches
+
+
+def evaluation_loader(
+    clips: Sequence[Clip], batch_size: int, num_workers: int, pin_memory: bool
+) -> DataLoader:
+    """The loader of whole clips without augmentation, clips of similar length together."""
+    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+    return _loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent=False)
+
+
+def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=pad_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_process_group,
+        persistent_workers=persistent and num_workers > 0,
+    )
+
+
+def _leave_process_group(worker: int) -> None:
+    """Ctrl-C and `kill -- -<group>` reach the main process alone, which then ends its workers."""
+    os.setpgrp()
+
+
+def _clip_seed(clip: Clip) -> tuple[int, int]:
+    """Numbers that name a clip whatever its position; curated and noisy clips may share an fname."""
+    digest = hashlib.blake2b(clip.fname.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little"), int(clip.is_noisy)

@@ -1,0 +1,194 @@
+"""The directory of a run: config, command, commit, log, results, and the paths of the rest.
+
+<experiments_dir>/<label>-<8 hex digits of the config's digest>/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ops.errors import DataError
+from ops.files import read_json, write_json, write_text
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """8 hex digits of a config; the same for equal configs."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Experiment:
+    """An experiment's directory; several processes may write to one at the same time."""
+
+    def __init__(self, directory: str | Path, config: dict[str, Any]):
+        self.directory, self.config = Path(directory), config
+
+    @classmethod
+    def start(
+        cls, config: dict[str, Any], experiments_dir: str | Path, argv: Sequence[str], resume: bool
+    ) -> Experiment:
+        """Creates the experiment of a config, or with `resume` joins it.
+
+        Raises DataError where it exists and `resume` is off.
+        """
+        experiment = cls(cls.directory_of(config, experiments_dir), config)
+        directory = experiment.directory
+        try:
+            Path(experiments_dir).mkdir(parents=True, exist_ok=True)
+            directory.mkdir(exist_ok=resume)
+        except FileExistsError:
+            raise cls._exists(directory) from None
+        except OSError as error:
+            raise DataError(f"{directory}: cannot be created ({error.strerror})") from error
+        with experiment.locked():
+            experiment._write_or_check_config()
+            commands = experiment.path("command")
+            earlier = commands.read_text() if commands.exists() else ""
+            write_text(commands, earlier + shlex.join(argv) + "\n")
+            if not experiment.path("commit_hash").exists():
+                write_text(experiment.path("commit_hash"), _commit_hash() + "\n")
+        return experiment
+
+    @staticmethod
+    def directory_of(config: dict[str, Any], experiments_dir: str | Path) -> Path:
+        return Path(experiments_dir) / f"{config['label']}-{config_digest(config)}"
+
+    @classmethod
+    def check_startable(cls, config: dict[str, Any], experiments_dir: str | Path, resume: bool) -> None:
+        """What `start` would refuse, found before anything long begins and without writing."""
+        directory = cls.directory_of(config, experiments_dir)
+        if directory.exists() and not resume:
+            raise cls._exists(directory)
+
+    @staticmethod
+    def _exists(directory: Path) -> DataError:
+        return DataError(
+            f"{directory}: an experiment of the same configuration exists; add --resume to continue "
+            "it, or give another --label to start anew"
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Experiment:
+        """Opens an existing experiment for reading. Raises DataError where there is none."""
+        path = Path(directory) / "config.json"
+        if not path.is_file():
+            raise DataError(
+                f"{directory}: expected an experiment's directory with a config.json, found none; "
+                "give the path that the training script printed"
+            )
+        config = read_json(path, "an experiment's configuration")
+        if not isinstance(config, dict) or not {"network", "data", "train", "label"} <= set(config):
+            raise DataError(f"{path}: expected the sections network, data, train and label")
+        return cls(directory, config)
+
+    def _write_or_check_config(self) -> None:
+        path = self.path("config.json")
+        if not path.exists():
+            write_json(path, self.config)
+        elif read_json(path, "an experiment's configuration") != self.config:
+            raise DataError(
+                f"{path}: differs from the configuration of this command though the directory's name is "
+                "the same; move the directory away, or give another --label"
+            )
+
+    def path(self, *parts: str) -> Path:
+        return self.directory.joinpath(*parts)
+
+    def checkpoint(self, fold: int, name: str) -> Path:
+        """checkpoints/fold_<k>/<name>.pth"""
+        return self.path("checkpoints", f"fold_{fold}", f"{name}.pth")
+
+    def predictions(self, name: str) -> Path:
+        """predictions/<name>.csv"""
+        return self.path("predictions", f"{name}.csv")
+
+    def summaries(self, fold: int) -> Path:
+        return self.path("summaries", f"fold_{fold}")
+
+    def prepare_fold(self, fold: int) -> None:
+        """Makes a fold's folders."""
+        for folder in (
+            self.path("checkpoints", f"fold_{fold}"),
+            self.path("predictions"),
+            self.summaries(fold),
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def log(self, message: str) -> None:
+        """Prints a line and appends it, with the time, to `log`."""
+        tqdm.write(message, file=sys.stdout)
+        sys.stdout.flush()
+        line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
+        with open(self.path("log"), "a", encoding="utf-8") as file:
+            file.write(line)
+
+    def results(self) -> dict[str, Any]:
+        """What results.json holds: {"fold0": {"metric": ...}, ..., "metric": ...}."""
+        path = self.path("results.json")
+        return read_json(path, "an experiment's results") if path.exists() else {}
+
+    def record(self, **results: Any) -> None:
+        """Merges results into results.json, which other processes may write, too."""
+        with self.locked():
+            merged = {**self.results(), **results}
+            write_json(self.path("results.json"), dict(sorted(merged.items())))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the experiment's lock: short, around reading and writing shared files."""
+        with open(self.path(".lock"), "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def fold_claimed(self, fold: int) -> Iterator[None]:
+        """Holds a fold's lock; DataError where another process trains the same fold."""
+        self.prepare_fold(fold)
+        with open(self.path("checkpoints", f"fold_{fold}", ".lock"), "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f"{self.directory}: another process is training fold {fold}; wait for it, or give "
+                    "other --folds"
+                ) from error
+            yield
+
+
+def _commit_hash() -> str:
+    """The commit of this code, or 'unknown' outside a git checkout."""
+    return _git("rev-parse", "HEAD") or "unknown"
+
+
+def code_is_modified() -> bool:
+    """Whether tracked files differ from the commit."""
+    return bool(_git("status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(*arguments: str) -> str:
+    """What git prints in this repository; empty where there is none."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

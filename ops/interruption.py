@@ -1,0 +1,50 @@
+"""SIGTERM and Ctrl-C end a run at the next safe point, or a few seconds later where none comes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+
+GRACE_SECONDS = 6  # to reach the end of a training step; DataLoader workers need a moment after it
+
+
+class Interrupted(Exception):
+    """The run was asked to stop."""
+
+
+class StopRequest:
+    """Within `with StopRequest() as stop:` the two signals set a flag that stop.check() raises on.
+
+    A second Ctrl-C, or no check within GRACE_SECONDS, raises at once, wherever the program is.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __enter__(self) -> StopRequest:
+        self.requested_at: float | None = None
+        self.forced = False  # raised in the middle of something, not by check()
+        self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
+        self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
+        return self
+
+    def __exit__(self, *_) -> None:
+        signal.alarm(0)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raises Interrupted where a stop was asked for: call it where the state is whole."""
+        if self.requested_at is not None:
+            raise Interrupted
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested_at is not None and time.monotonic() - self.requested_at > 1:
+            self._give_up(number, frame)  # asked twice, and not by one Ctrl-C that came twice
+        if self.requested_at is None:
+            self.requested_at = time.monotonic()
+            signal.alarm(GRACE_SECONDS)
+
+    def _give_up(self, number: int, frame: FrameType | None) -> None:
+        self.forced = True
+        raise Interrupted

@@ -1,0 +1,66 @@
+"""lwlrap, label-weighted label-ranking average precision, overall, a clip and a class.
+
+Conventions: truth (clips, classes) counts as positive where it is above 0.5. Tied scores share the
+worst rank among them, as in scikit-learn's label_ranking_average_precision_score. Clips without
+labels are skipped; where nothing is left the result is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def lwlrap(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Label-ranking average precision, each clip weighted by its number of labels.
+
+    The same as the mean, over all (clip, label) pairs, of the precision at that label's rank.
+
+    Args:
+        truth: (clips, classes) multi-hot.
+        scores: (clips, classes); only their order within a clip matters.
+    """
+    precision, positive = _precision_at_labels(truth, scores)
+    return float(precision.sum() / positive.sum()) if positive.any() else float("nan")
+
+
+def lwlrap_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(classes,) mean precision at the label's rank over each class's clips; NaN without clips.
+
+    Weighted by the classes' numbers of labels, these average to lwlrap.
+    """
+    precision, positive = _precision_at_labels(truth, scores)
+    counts = positive.sum(axis=0)
+    return np.where(counts > 0, precision.sum(axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def lrap_per_clip(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(clips,) label-ranking average precision of each clip; NaN without labels."""
+    precision, positive = _precision_at_labels(truth, scores)
+    counts = positive.sum(axis=1)
+    return np.where(counts > 0, precision.sum(axis=1) / np.maximum(counts, 1), np.nan)
+
+
+def _precision_at_labels(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(clips, classes) precision at each positive label's rank (0 elsewhere), and the positives."""
+    truth, scores = np.asarray(truth), np.asarray(scores)
+    if truth.ndim != 2 or truth.shape != scores.shape:
+        raise ValueError(
+            f"expected truth and scores of one shape (clips, classes), got {truth.shape} and {scores.shape}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError("expected scores without NaN")
+    positive = truth > 0.5
+    n_classes = truth.shape[1]
+    if not truth.size:
+        return np.zeros(truth.shape), positive
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(scores, order, axis=1)
+    hits = np.cumsum(np.take_along_axis(positive, order, axis=1), axis=1)
+    # Each position takes rank and hits of the last position of its group of ties.
+    ends = np.ones(ranked.shape, dtype=bool)
+    ends[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
+    last = np.where(ends, np.arange(n_classes), n_classes)
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    precision = np.empty(scores.shape)
+    np.put_along_axis(precision, order, np.take_along_axis(hits, last, axis=1) / (last + 1), axis=1)
+    return precision * positive, positive

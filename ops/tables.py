@@ -1,0 +1,111 @@
+"""CSV tables of clips: reading and writing, with every row keyed by its `fname`."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ops.errors import DataError
+from ops.files import write_atomically
+
+
+def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Reads the given columns of a CSV table as text, rows in the file's order.
+
+    `fname` must be among the columns. Raises DataError where the file is missing or no CSV, a column
+    is missing, a row has more or fewer cells than the first line (as unquoted labels give), or an
+    fname is empty or stands twice.
+    """
+    expected = f"a CSV table with the columns {', '.join(columns)}"
+    rows = _csv_rows(path, expected)
+    header = next(rows, [])
+    check_columns(header, path, columns, expected)
+    positions = [header.index(name) for name in columns]
+    cells = []
+    for number, row in enumerate(rows, start=1):
+        if not row:
+            continue  # a blank line
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}: row {number} has {len(row)} cells, expected {len(header)} as in the first line, "
+                f'found {",".join(row)[:80]!r}; put several labels in one quoted cell, "Bark,Run"'
+            )
+        cells.append([row[position] for position in positions])
+    if not cells:
+        raise DataError(f"{path}: expected {expected}, found no rows")
+    frame = pd.DataFrame(cells, columns=list(columns), dtype=str)
+    check_fnames(frame["fname"], path)
+    return frame
+
+
+def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
+    """Reads a CSV table whose columns are numbers but for `fname`, which is text."""
+    header = next(_csv_rows(path, expected), [])
+    check_columns(header, path, ["fname"], expected)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            frame = pd.read_csv(
+                path,
+                dtype={"fname": str},
+                na_filter=False,
+                encoding="utf-8-sig",
+                index_col=False,
+                float_precision="round_trip",
+            )
+    except (ValueError, OverflowError, OSError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: expected {expected}, found no valid one ({reason})") from error
+    if not len(frame):
+        raise DataError(f"{path}: expected {expected}, found no rows")
+    check_fnames(frame["fname"], path)
+    return frame
+
+
+def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            yield from csv.reader(file, strict=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected {expected}, but it does not exist; check the path") from None
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected {expected}, but it cannot be read ({error.strerror or error})"
+        ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected {expected}, found no valid one ({error})") from error
+
+
+def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str], expected: str) -> None:
+    """Raises DataError where a column is missing from the first line, or stands in it twice."""
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise DataError(
+            f"{path}: expected {expected}, found no column {', '.join(missing)} in its first line; "
+            "add it, or check that this is the right file"
+        )
+    twice = [name for name in header if list(header).count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} stands twice in its first line; rename one")
+
+
+def check_fnames(fnames: pd.Series, path: str | Path) -> None:
+    """Raises DataError where an fname is empty or stands twice."""
+    empty = fnames.index[fnames.str.strip() == ""]
+    if len(empty):
+        raise DataError(f"{path}: row {empty[0] + 1} has an empty fname; name its clip or remove it")
+    duplicated = fnames[fnames.duplicated()]
+    if len(duplicated):
+        raise DataError(
+            f"{path}: expected each fname once, found {duplicated.iloc[0]!r} twice "
+            f"({len(duplicated)} rows too many); remove the extra rows"
+        )
+
+
+def write_table(path: str | Path, frame: pd.DataFrame) -> None:
+    """Writes a CSV table whole or not at all; floats with the digits that read back the same."""
+    write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))

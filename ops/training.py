@@ -1,0 +1,275 @@
+"""The training loop and the prediction loop, one for every network."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from ops.batching import TrainingBatches
+from ops.errors import DataError
+from ops.interruption import StopRequest
+from ops.metrics import lwlrap, lwlrap_per_class
+from ops.summaries import FoldSummaries
+
+
+@dataclass
+class Progress:
+    """Where a fold's training stands; with the weights and the optimizer, its whole state.
+
+    epoch and batch are those that come next. The sums and scores are those of the current epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best_metric: float = -math.inf
+    best_epoch: int = -1
+    loss_sum: float = 0.0
+    n_clips: int = 0
+    logits: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What validation found after an epoch."""
+
+    epoch: int
+    train_loss: float
+    train_lwlrap: float
+    valid_loss: float
+    valid_lwlrap: float
+    learning_rate: float
+
+
+class Trainer:
+    """Trains one network on one fold; its state goes into a checkpoint and comes back from it.
+
+    Args:
+        model: waveforms to logits; already on its device.
+        loss_fn: (logits, targets) -> scalar.
+        rates: (steps,) learning rate of each optimizer step, see ops.optimization.
+        accumulation_steps: batches whose gradients are averaged for one optimizer step; the last
+            group of an epoch may be smaller.
+        seed: of the dropout draws, which are a function of it and the epoch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss_fn: Callable[[Tensor, Tensor], Tensor],
+        rates: np.ndarray,
+        accumulation_steps: int,
+        seed: int,
+        device: torch.device,
+        stop: StopRequest,
+    ):
+        self.model, self.optimizer, self.loss_fn, self.rates = model, optimizer, loss_fn, rates
+        self.accumulation_steps, self.seed = accumulation_steps, seed
+        self.device, self.stop = device, stop
+        self.progress = Progress()
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimizer, progress and random state, as plain data."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": dict(vars(self.progress)),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["rng"])
+        if self.device.type == "cuda" and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"])
+
+    def train_epoch(
+        self,
+        loader: DataLoader,
+        batches: TrainingBatches,
+        log_interval: int,
+        summaries: FoldSummaries,
+        description: str,
+    ) -> tuple[float, float]:
+        """Trains on what is left of the current epoch; returns its mean loss and lwlrap.
+
+        Losses stay on the device between reports, every log_interval batches. Raises DataError where
+        a clip cannot be read or the loss is not finite, Interrupted between two optimizer steps.
+        """
+        progress = self.progress
+        if progress.batch == 0:
+            torch.manual_seed(_number(self.seed, progress.epoch))
+            progress.loss_sum, progress.n_clips = 0.0, 0
+            progress.logits = progress.labels = None
+        batches.set_epoch(progress.epoch, progress.batch)
+        self.model.train()
+        pending: list[tuple[Tensor, Tensor, Tensor, list[str]]] = []
+        bar = tqdm(
+            total=batches.n_batches, initial=progress.batch, desc=description, unit="batch", leave=False
+        )
+        with bar:
+            for batch in loader:
+                if progress.epoch == 0 and progress.batch == 0:
+                    self._show_first_batch(batch, summaries)
+                pending.append(self._train_batch(batch, progress.batch, batches.n_batches))
+                progress.batch += 1
+                bar.update()
+                group_ended = self._group_ended(progress.batch, batches.n_batches)
+                stopping = group_ended and self.stop.requested_at is not None
+                ended = progress.batch == batches.n_batches
+                if len(pending) >= log_interval or ended or stopping:
+                    self._settle(pending)
+                    rate = float(self.rates[progress.step - 1]) if progress.step else 0.0
+                    loss, score = self._running_metrics()
+                    bar.set_postfix(loss=f"{loss:.4f}", lwlrap=f"{score:.4f}")
+                    step = progress.epoch * batches.n_batches + progress.batch
+                    summaries.training_step(step, loss, score, rate)
+                if stopping:
+                    self.stop.check()
+        return self._running_metrics()
+
+    def _train_batch(
+        self, batch: dict, number: int, n_batches: int
+    ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+        """Forward and backward; an optimizer step where the batch ends an accumulation group."""
+        raise_errors(batch)
+        signal = batch["signal"].to(self.device, non_blocking=True)
+        labels = batch["labels"].to(self.device, non_blocking=True)
+        group_start = number - number % self.accumulation_steps
+        group_size = min(self.accumulation_steps, n_batches - group_start)
+        logits = self.model(signal, batch["lengths"])
+        loss = self.loss_fn(logits, labels)
+        (loss / group_size).backward()
+        if self._group_ended(number + 1, n_batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = float(self.rates[self.progress.step])
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.progress.step += 1
+        return loss.detach(), logits.detach().float(), labels, batch["fnames"]
+
+    def _group_ended(self, n_done: int, n_batches: int) -> bool:
+        return n_done % self.accumulation_steps == 0 or n_done == n_batches
+
+    def _settle(self, pending: list[tuple[Tensor, Tensor, Tensor, list[str]]]) -> None:
+        """Brings the losses and logits of the pending batches from the device into the progress."""
+        progress = self.progress
+        losses = torch.stack([loss for loss, *_ in pending]).tolist()
+        first = progress.batch - len(pending)
+        for offset, (loss, (*_, fnames)) in enumerate(zip(losses, pending, strict=True)):
+            if not math.isfinite(loss):
+                raise DataError(
+                    f"the loss became {loss} in epoch {progress.epoch}, batch {first + offset}, with the "
+                    f"clips {', '.join(fnames)}; the last good state is in last.pth. Lower the learning "
+                    "rate, or look at these clips with check_data.py"
+                )
+            progress.loss_sum += loss * len(fnames)
+            progress.n_clips += len(fnames)
+        logits = [logits.cpu() for _, logits, *_ in pending]
+        labels = [labels.cpu() for _, _, labels, _ in pending]
+        if progress.logits is not None:
+            logits, labels = [progress.logits, *logits], [progress.labels, *labels]
+        progress.logits, progress.labels = torch.cat(logits), torch.cat(labels)
+        pending.clear()
+
+    def _running_metrics(self) -> tuple[float, float]:
+        progress = self.progress
+        if progress.logits is None:
+            return math.nan, math.nan
+        score = lwlrap(progress.labels.numpy(), progress.logits.numpy())
+        return progress.loss_sum / max(progress.n_clips, 1), score
+
+    @torch.no_grad()
+    def _show_first_batch(self, batch: dict, summaries: FoldSummaries) -> None:
+        raise_errors(batch)
+        features, frames = self.model.extract_features(batch["signal"].to(self.device), batch["lengths"])
+        n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
+        summaries.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
+
+
+@torch.inference_mode()
+def predict(
+    models: list[nn.Module],
+    loader: DataLoader,
+    n_classes: int,
+    device: torch.device,
+    description: str,
+    loss_fn: Callable[[Tensor, Tensor], Tensor] | None = None,
+    stop: StopRequest | None = None,
+) -> tuple[np.ndarray, float, dict[int, DataError]]:
+    """Scores the clips of an evaluation loader, each decoded once for all models.
+
+    Returns:
+        logits (models, clips, classes) float32 in the data set's order (NaN: unreadable clips), the
+        first model's mean loss (NaN without loss_fn), and the unreadable clips' errors by index.
+    """
+    n_clips = len(loader.dataset)
+    logits = np.full((len(models), n_clips, n_classes), np.nan, dtype=np.float32)
+    truth = np.zeros((n_clips, n_classes), dtype=np.float32)
+    errors: dict[int, DataError] = {}
+    loss_sum = 0.0
+    for model in models:
+        model.eval()
+    done = 0
+    with tqdm(total=n_clips, desc=description, unit="clip", leave=False) as bar:
+        for batch in loader:
+            if stop is not None:
+                stop.check()
+            errors.update(batch["errors"])
+            bar.update(len(batch["errors"]))
+            if not len(batch["index"]):
+                continue
+            index = batch["index"].numpy()
+            signal = batch["signal"].to(device, non_blocking=True)
+            # One front end's features for all models; its weights are none of theirs.
+            features, frames = models[0].extract_features(signal, batch["lengths"])
+            for row, model in enumerate(models):
+                scores = model.classify(features, frames).float().cpu()
+                logits[row, index] = scores.numpy()
+                if row == 0 and loss_fn is not None and batch["labels"] is not None:
+                    loss_sum += float(loss_fn(scores, batch["labels"])) * len(index)
+                    truth[index] = batch["labels"].numpy()
+            bar.update(len(index))
+            done += len(index)
+            if loss_fn is not None:
+                scored = ~np.isnan(logits[0]).any(axis=1)
+                score = lwlrap(truth[scored], logits[0][scored])
+                bar.set_postfix(loss=f"{loss_sum / done:.4f}", lwlrap=f"{score:.4f}")
+    mean_loss = loss_sum / done if done and loss_fn is not None else math.nan
+    return logits, mean_loss, errors
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Sigmoid in float64: float32 would round confident classes to a tie at 1."""
+    return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+
+
+def validation_metrics(truth: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
+    """lwlrap overall and (classes,) per class."""
+    return lwlrap(truth, logits), lwlrap_per_class(truth, logits)
+
+
+def raise_errors(batch: dict) -> None:
+    """Raises the first DataError of a batch's unreadable clips."""
+    for _, error in batch["errors"]:
+        raise error
+
+
+def _number(*parts: int) -> int:
+    """A 63-bit seed of several numbers."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

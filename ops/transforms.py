@@ -1,0 +1,144 @@
+"""All augmentations of a training sample: draw from a generator that is passed in, then apply.
+
+The pure functions take numbers (tests call them), `Augmentation` draws those numbers. Nothing is
+changed in place, and nothing here knows the data set: MixUp's second clip comes from a callable.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ops.audio import SAMPLE_RATE
+
+CHUNK_SECONDS = 0.5
+SILENCED_SHARE = 0.25
+MIX_WEIGHTS = (0.4, 0.6)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None."""
+
+    audio: np.ndarray
+    labels: np.ndarray | None
+    fname: str
+    is_noisy: bool = False
+
+
+def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int) -> np.ndarray:
+    """a * longer + (1 - a) * shorter, the shorter laid at `offset` samples into the longer."""
+    longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+    if not 0 <= offset <= len(longer) - len(shorter):
+        raise ValueError(f"offset: expected 0 to {len(longer) - len(shorter)}, got {offset}")
+    mixed = a * longer
+    mixed[offset : offset + len(shorter)] += (1 - a) * shorter
+    return mixed.astype(np.float32, copy=False)
+
+
+def or_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
+    """OR-MixUp: two clips mixed with a ~ U(0.4, 0.6) at a random offset; labels are the union."""
+    a = rng.uniform(*MIX_WEIGHTS)
+    offset = int(rng.integers(abs(len(first.audio) - len(second.audio)) + 1))
+    labels = np.maximum(first.labels, second.labels)
+    return replace(first, audio=mix(first.audio, second.audio, a, offset), labels=labels)
+
+
+def shuffle_chunks(audio: np.ndarray, order: np.ndarray, chunk_samples: int) -> np.ndarray:
+    """Chunks of chunk_samples (the last may be shorter) in the given order of chunk numbers."""
+    chunks = [audio[i : i + chunk_samples] for i in range(0, len(audio), chunk_samples)]
+    return np.concatenate([chunks[i] for i in order])
+
+
+def silence(audio: np.ndarray, start: int, n_samples: int) -> np.ndarray:
+    """Zeros in audio[start : start + n_samples]."""
+    silenced = audio.copy()
+    silenced[start : start + n_samples] = 0
+    return silenced
+
+
+@dataclass(frozen=True)
+class EffectsDraw:
+    """One draw of the effects chain; reverb in percent, pitch in cents, gain in dB, tempo a factor."""
+
+    reverberance: float
+    room_scale: float
+    stereo_depth: float
+    pitch_cents: float
+    overdrive_gain_db: float
+    tempo: float
+
+
+EFFECT_RANGES = EffectsDraw((0, 50), (0, 50), (0, 50), (-300, 300), (2, 10), (0.9, 1.1))
+
+
+def draw_effects(rng: np.random.Generator) -> EffectsDraw:
+    """Draws every parameter of the chain uniformly from its range."""
+    return EffectsDraw(**{name: rng.uniform(*r) for name, r in vars(EFFECT_RANGES).items()})
+
+
+def apply_sox(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
+    """Reverb, pitch, overdrive and tempo, in this order, by the SoX binary.
+
+    audio (samples,) float32 at 44,100 Hz; tempo makes it samples / tempo long. Reverb opens mono to
+    stereo; SoX mixes it down at the end.
+    """
+    import sox  # here: the package complains on import where the binary is missing
+
+    logging.getLogger("sox").setLevel(logging.ERROR)  # it advises on every chain
+    chain = sox.Transformer()
+    chain.set_globals(dither=False, verbosity=1)
+    chain.reverb(reverberance=draw.reverberance, room_scale=draw.room_scale, stereo_depth=draw.stereo_depth)
+    chain.pitch(draw.pitch_cents / 100)  # the package takes semitones
+    chain.overdrive(draw.overdrive_gain_db)
+    chain.tempo(draw.tempo)
+    changed = chain.build_array(input_array=audio, sample_rate_in=SAMPLE_RATE)
+    return changed.copy() if len(changed) else audio  # a clip of one sample can vanish
+
+
+EFFECTS: dict[str, Callable[[np.ndarray, EffectsDraw], np.ndarray]] = {"sox": apply_sox}
+
+
+def missing_effects_engine(name: str) -> str | None:
+    """What the effects engine lacks on this machine and how to get it; None where it is ready."""
+    if name == "sox" and shutil.which("sox") is None:
+        return (
+            "p_aug > 0 with effects 'sox' needs the SoX binary, and none is on the PATH; install it "
+            "(Debian: apt-get install sox) or train with --p_aug=0"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """MixUp, effects, chunk shuffling and silencing, each with its probability."""
+
+    p_mixup: float = 0.0
+    p_aug: float = 0.0
+    effects: str = "sox"
+    p_shuffle: float = 0.0
+    p_silence: float = 0.0
+
+    def __call__(
+        self,
+        sample: Sample,
+        rng: np.random.Generator,
+        draw_partner: Callable[[np.random.Generator], Sample],
+    ) -> Sample:
+        """Applies what the generator draws; draw_partner(rng) gives MixUp's second sample."""
+        if rng.random() < self.p_mixup:
+            sample = or_mixup(sample, draw_partner(rng), rng)
+        audio = sample.audio
+        if rng.random() < self.p_aug:
+            audio = EFFECTS[self.effects](audio, draw_effects(rng))
+        if rng.random() < self.p_shuffle:
+            chunk = int(CHUNK_SECONDS * SAMPLE_RATE)
+            audio = shuffle_chunks(audio, rng.permutation(-(-len(audio) // chunk)), chunk)
+        if rng.random() < self.p_silence:
+            n_silent = int(len(audio) * SILENCED_SHARE)
+            audio = silence(audio, int(rng.integers(len(audio) - n_silent + 1)), n_silent)
+        return replace(sample, audio=audio)

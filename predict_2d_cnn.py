@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Predict the clips of a table with the average of an experiment's folds (either network).
+
+    python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --test_df data/train_noisy.csv \\
+        --test_data_dir data/train_noisy/ --classmap data/classmap.json --output_df noisy_preds.csv
+
+A clip that cannot be read gets the mean prediction of the others, is named in a warning and in
+<output>.bad_clips.csv, and makes the exit code 3.
+"""
+
+import argparse
+import sys
+
+import numpy as np
+import pandas as pd
+import torch
+
+from networks.classifiers import NetworkConfig, build_classifier
+from ops import cli
+from ops.checkpoints import load_weights
+from ops.clip_checks import SHOWN, probe_clips
+from ops.datasets import Clip, evaluation_loader
+from ops.errors import DataError
+from ops.experiment import Experiment
+from ops.labels import load_class_map
+from ops.predictions import Predictions, write_predictions
+from ops.tables import read_table, write_table
+from ops.training import predict, probabilities
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--experiment", required=True, help="directory of a training run")
+    parser.add_argument("--test_df", required=True, help="table of clips, any CSV with fname")
+    parser.add_argument("--output_df", required=True, help="predictions to write, CSV")
+    parser.add_argument("--test_data_dir", required=True, help="folder of the clips")
+    parser.add_argument("--classmap", required=True, help="JSON {class: index} of the experiment")
+    parser.add_argument("--batch_size", type=cli.COUNT, default=32, help="clips per batch")
+    cli.add_device_arguments(parser)
+    args = parser.parse_args(argv)
+    args.device = cli.resolve_device(parser, args.device)
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    output = cli.output_path(args.output_df)
+    experiment = Experiment.load(args.experiment)
+    classes = list(load_class_map(args.classmap))
+    if classes != experiment.config["data"]["classes"]:
+        raise DataError(
+            f"{args.classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
+            f"has {experiment.config['network']['n_classes']}; give the class map it was trained with"
+        )
+    models = load_models(experiment, args.device)
+    fnames = read_table(args.test_df, ["fname"])["fname"].tolist()
+    paths, lengths = probe_clips(fnames, args.test_data_dir, args.test_df)
+    errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
+    rows = [row for row in range(len(fnames)) if row not in errors]
+    clips = [Clip(fnames[row], paths[row], lengths[row]) for row in rows]
+    loader = evaluation_loader(clips, args.batch_size, args.num_workers, args.device.type == "cuda")
+    logits, _, unreadable = predict(models, loader, len(classes), args.device, "prediction")
+    errors.update({rows[index]: error for index, error in unreadable.items()})
+    if len(errors) == len(fnames):
+        raise DataError(f"{args.test_df}: none of its {len(fnames)} clips can be read; {errors[0]}")
+
+    scores = np.full((len(fnames), len(classes)), np.nan)
+    scores[rows] = probabilities(logits).mean(axis=0)  # (clips, classes): the folds' mean
+    bad = sorted(errors)
+    scores[bad] = np.delete(scores, bad, axis=0).mean(axis=0)
+    write_predictions(output, Predictions(fnames, classes, scores))
+    print(f"{output}: {len(fnames)} clips, {len(models)} folds of {experiment.directory}")
+    return report_bad_clips(output, fnames, errors) if bad else 0
+
+
+def load_models(experiment: Experiment, device: torch.device) -> list[torch.nn.Module]:
+    """The best models of all finished folds; a warning names folds that are still to come."""
+    n_folds = experiment.config["data"]["n_folds"]
+    results = experiment.results()
+    done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
+    if not done:
+        raise DataError(f"{experiment.directory}: expected a finished fold, found none; finish its training")
+    if len(done) < n_folds:
+        missing = sorted(set(range(n_folds)) - set(done))
+        print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
+    models = []
+    for fold in done:
+        try:
+            model = build_classifier(NetworkConfig(**experiment.config["network"]))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
+        load_weights(model, experiment.checkpoint(fold, "best_model"))
+        models.append(model.to(device).eval())
+    return models
+
+
+def report_bad_clips(output, fnames: list[str], errors: dict[int, DataError]) -> int:
+    """Names the unreadable clips in a file and in warnings; returns the exit code."""
+    bad = sorted(errors)
+    path = output.with_name(output.name + ".bad_clips.csv")
+    write_table(
+        path, pd.DataFrame({"fname": [fnames[r] for r in bad], "error": [str(errors[r]) for r in bad]})
+    )
+    for row in bad[:SHOWN]:
+        print(f"warning: {errors[row]}; its row holds the mean prediction", file=sys.stderr)
+    print(f"warning: {len(bad)} of {len(fnames)} clips could not be read, see {path}", file=sys.stderr)
+    return cli.EXIT_BAD_CLIPS
+
+
+if __name__ == "__main__":
+    cli.run_script(main)

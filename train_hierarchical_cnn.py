@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Train the hierarchical 1D CNN on log-STFT (or log-mel) frames, fold by fold.
+
+    python train_hierarchical_cnn.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
+        --classmap data/classmap.json --features=stft_256_128 --optimizer=adam --folds 0 1 2 3 4 \\
+        --n_folds=5 --aggregation_type=max --scheduler=1cycle_0.0001_0.005 --p_mixup=0.5 --p_aug=0.75
+"""
+
+import argparse
+import sys
+
+from networks.classifiers import NetworkConfig, build_classifier
+from ops import cli
+from ops.cross_validation import Runtime, run_folds
+from ops.labels import load_class_map
+
+KIND = "1d"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    cli.add_training_arguments(parser, label="1d_cnn", frequency_encoding=False)
+    args = parser.parse_args(argv)
+    cli.check_training_arguments(parser, args, KIND, NetworkConfig)
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    config = cli.training_config(args, KIND, load_class_map(args.classmap))
+    experiment = run_folds(
+        config,
+        args.folds,
+        lambda network: build_classifier(NetworkConfig(**network)),
+        Runtime(args.device, args.num_workers, args.log_interval, args.save_every),
+        experiments_dir=args.experiments_dir,
+        resume=args.resume,
+        sample_submission=args.sample_submission,
+        test_data_dir=args.test_data_dir,
+        argv=["train_hierarchical_cnn.py", *(sys.argv[1:] if argv is None else argv)],
+    )
+    print(experiment.directory)
+
+
+if __name__ == "__main__":
+    cli.run_script(main)
