@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import cli
+from ops import cli, training_cli
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
 from ops.datasets import Clip, evaluation_loader
@@ -36,9 +36,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_data_dir", required=True, help="folder of the clips")
     parser.add_argument("--classmap", required=True, help="JSON {class: index} of the experiment")
     parser.add_argument("--batch_size", type=cli.COUNT, default=32, help="clips per batch")
-    cli.add_device_arguments(parser)
+    training_cli.add_device_arguments(parser)
     args = parser.parse_args(argv)
-    args.device = cli.resolve_device(parser, args.device)
+    args.device = training_cli.resolve_device(parser, args.device)
     return args
 
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import cli
+from ops import cli, training_cli
 from ops.cross_validation import Runtime, run_folds
 from ops.labels import load_class_map
 
@@ -19,15 +19,15 @@ KIND = "1d"
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
-    cli.add_training_arguments(parser, label="1d_cnn", frequency_encoding=False)
+    training_cli.add_training_arguments(parser, label="1d_cnn", frequency_encoding=False)
     args = parser.parse_args(argv)
-    cli.check_training_arguments(parser, args, KIND, NetworkConfig)
+    training_cli.check_training_arguments(parser, args, KIND, NetworkConfig)
     return args
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    config = cli.training_config(args, KIND, load_class_map(args.classmap))
+    config = training_cli.training_config(args, KIND, load_class_map(args.classmap))
     experiment = run_folds(
         config,
         args.folds,

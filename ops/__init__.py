@@ -1,9 +1,10 @@
 """What the scripts share, one question a module.
 
-upper   cli (flags -> config), cross_validation (the order of steps of a fold)
+upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
+        steps of a run)
 middle  training (the loop), datasets (tables of clips -> batches), clip_checks (headers)
 leaves  audio, batching, checkpoints, experiment, features, files, folds, labels, losses, metrics,
-        optimization, predictions, relabeling, summaries, tables, transforms
+        interruption, optimization, predictions, relabeling, summaries, tables, transforms
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

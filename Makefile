@@ -1,0 +1,39 @@
+# make demo   from nothing to the main job on synthetic data
+# make test   the whole test suite
+# make setup  the environment alone (.venv) and SoX
+PYTHON ?= python3
+VENV := .venv
+ROOT := $(if $(filter 0,$(shell id -u)),yes)
+
+.PHONY: setup sox demo test lint clean
+
+setup: $(VENV)/.installed sox
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: expected Python 3.11 or newer, found $$($(PYTHON) --version); name one: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || \
+	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q python3-venv; } || \
+	  { echo "error: $(PYTHON) cannot make environments; install the package python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The effects (--p_aug) need the SoX binary; everything else works without it.
+sox:
+	@command -v sox >/dev/null || \
+	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q sox; } || \
+	  echo "note: SoX is missing, so --p_aug > 0 will not work; install it: sudo apt-get install sox"
+
+demo: setup
+	PYTHON=$(VENV)/bin/python ./demo.sh
+
+test: setup
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+clean:
+	rm -rf demo .pytest_cache .hypothesis .ruff_cache
