@@ -1,11 +1,12 @@
 # make demo   from nothing to the main job on synthetic data
 # make test   the whole test suite
+# make killtest, make bench: long checks of resuming and of speed
 # make setup  the environment alone (.venv) and SoX
 PYTHON ?= python3
 VENV := .venv
 ROOT := $(if $(filter 0,$(shell id -u)),yes)
 
-.PHONY: setup sox demo test lint clean
+.PHONY: setup sox demo test killtest bench lint clean
 
 setup: $(VENV)/.installed sox
 
@@ -30,6 +31,12 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest
+
+killtest: setup
+	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k killed_at_random
+
+bench: setup
+	$(VENV)/bin/python benchmarks/networks.py
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

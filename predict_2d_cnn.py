@@ -11,7 +11,6 @@ A clip that cannot be read gets the mean prediction of the others, is named in a
 import argparse
 import sys
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -64,13 +63,12 @@ def main(argv: list[str] | None = None) -> int:
     if len(errors) == len(fnames):
         raise DataError(f"{args.test_df}: none of its {len(fnames)} clips can be read; {errors[0]}")
 
-    scores = np.full((len(fnames), len(classes)), np.nan)
-    scores[rows] = probabilities(logits).mean(axis=0)  # (clips, classes): the folds' mean
-    bad = sorted(errors)
-    scores[bad] = np.delete(scores, bad, axis=0).mean(axis=0)
-    write_predictions(output, Predictions(fnames, classes, scores))
+    good = [index for index in range(len(clips)) if index not in unreadable]
+    mean = probabilities(logits[:, good]).mean(axis=0)  # (clips, classes): the folds' mean
+    predictions = Predictions([clips[index].fname for index in good], classes, mean)
+    write_predictions(output, predictions.completed(fnames))
     print(f"{output}: {len(fnames)} clips, {len(models)} folds of {experiment.directory}")
-    return report_bad_clips(output, fnames, errors) if bad else 0
+    return report_bad_clips(output, fnames, errors) if errors else 0
 
 
 def load_models(experiment: Experiment, device: torch.device) -> list[torch.nn.Module]:

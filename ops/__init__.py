@@ -2,7 +2,8 @@
 
 upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
         steps of a run)
-middle  training (the loop), datasets (tables of clips -> batches), clip_checks (headers)
+middle  training (the loop), run_tables (which clips a run uses), datasets (clips -> batches),
+        clip_checks (headers)
 leaves  audio, batching, checkpoints, experiment, features, files, folds, labels, losses, metrics,
         interruption, optimization, predictions, relabeling, summaries, tables, transforms
 

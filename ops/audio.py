@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,19 @@ import soxr
 from ops.errors import DataError
 
 SAMPLE_RATE = 44100  # Hz; everything behind this module is at this rate
+# A longer clip has a damaged header, or one that leaves the length open, as streamed FLAC does.
+MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
+MP3_BLOCK = 2**20  # samples
+# soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
+_READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError)
+
+
+class MissingAudioError(DataError):
+    """There is no such file."""
+
+
+class EmptyAudioError(DataError):
+    """A sound file without a sample."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +40,37 @@ class AudioHeader:
     @property
     def n_samples(self) -> int:
         """Samples after resampling to SAMPLE_RATE."""
-        return round(self.n_frames * SAMPLE_RATE / self.sample_rate)
+        return max(1, round(self.n_frames * SAMPLE_RATE / self.sample_rate))
 
 
 def read_header(path: str | Path) -> AudioHeader:
     """Reads a clip's header. Raises DataError where it is missing, unreadable or empty."""
-    path = Path(path)
-    if not path.is_file():
-        found = "found a folder" if path.is_dir() else "it does not exist"
-        raise DataError(f"{path}: expected an audio file, {found}")
+    name = _one_line(path)
+    try:
+        status = os.stat(path)
+    except PermissionError as error:
+        raise DataError(f"{name}: cannot be read as audio ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have this name
+        found = "" if isinstance(error, FileNotFoundError) else f" ({_reason(error)})"
+        raise MissingAudioError(f"{name}: expected an audio file, it does not exist{found}") from error
+    if not stat.S_ISREG(status.st_mode):
+        found = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise DataError(f"{name}: expected an audio file, found {found}")
+    if not status.st_size:
+        raise EmptyAudioError(f"{name}: expected an audio file, found an empty one")
     try:
         info = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as audio ({_reason(error)})") from error
+    except _READ_ERRORS as error:
+        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
     if info.frames < 1 or info.channels < 1 or info.samplerate < 1:
-        raise DataError(f"{path}: expected at least one sample, found none")
-    return AudioHeader(info.frames, info.samplerate, info.channels)
+        raise EmptyAudioError(f"{name}: expected at least one sample, found none")
+    header = AudioHeader(info.frames, info.samplerate, info.channels)
+    if header.n_samples > MAX_SAMPLES:
+        raise DataError(
+            f"{name}: expected at most 24 hours, its header says {info.frames} samples at "
+            f"{info.samplerate} Hz, a wrong or an open length; encode it anew"
+        )
+    return header
 
 
 def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -> np.ndarray:
@@ -59,6 +89,7 @@ def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -
     Raises:
         DataError: missing, unreadable, empty, or with samples that are not finite.
     """
+    name = _one_line(path)
     header = read_header(path)
     ratio = header.sample_rate / SAMPLE_RATE
     first = min(int(start * ratio), header.n_frames - 1)
@@ -67,23 +98,58 @@ def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -
         with soundfile.SoundFile(str(path)) as file:
             if first:
                 file.seek(first)
-            audio = file.read(count, dtype="float32", always_2d=True)  # (samples, channels)
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"{path}: cannot be decoded ({_reason(error)})") from error
-    if not len(audio):
-        raise DataError(f"{path}: its header promises {header.n_frames} samples, found none")
-    if not np.isfinite(audio).all():
-        raise DataError(f"{path}: expected finite samples, found NaN or infinity")
-    audio = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
-    if header.sample_rate != SAMPLE_RATE:
-        audio = soxr.resample(audio, header.sample_rate, SAMPLE_RATE)
-        if not len(audio):  # shorter than one sample at 44,100 Hz
-            audio = np.zeros(1)
+            audio = _decode(file, count)  # (samples, channels)
+            if first and not len(audio):
+                file.seek(0)  # the estimate of an MP3's length was too long: take the end that there is
+                audio = _decode(file, -1)[-max(count, 1) :]
+        if not len(audio):
+            raise EmptyAudioError(f"{name}: its header promises {header.n_frames} samples, found none")
+        _require_finite(audio, name)
+        with np.errstate(over="ignore"):
+            audio = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
+        if header.sample_rate != SAMPLE_RATE:
+            audio = soxr.resample(audio, header.sample_rate, SAMPLE_RATE)
+            if not len(audio):  # shorter than one sample at 44,100 Hz
+                audio = np.zeros(1)
+        _require_finite(audio, name)  # sums of huge samples
+    except DataError:
+        raise
+    except _READ_ERRORS as error:
+        raise DataError(f"{name}: cannot be decoded ({_reason(error)})") from error
     if n_samples is not None:
         audio = audio[:n_samples]
     # Float files and resampling can overshoot; the contract is [-1, 1], as a sound card would clip.
     return np.clip(audio, -1.0, 1.0).astype(np.float32, copy=False)
 
 
+def _decode(file: soundfile.SoundFile, count: int) -> np.ndarray:
+    """(samples, channels) float32 from where the file stands: at most count, or with -1 all there are.
+
+    The length of an MP3 without an index is an estimate, and soundfile reads no further than that: so
+    MP3 is read in blocks until one comes back short, its missing end marked by NaN.
+    """
+    if file.format not in ("MP3", "MPEG"):
+        return file.read(count, dtype="float32", always_2d=True)
+    blocks, left = [], MAX_SAMPLES if count < 0 else count
+    while left > 0:
+        block = file.read(min(left, MP3_BLOCK), dtype="float32", always_2d=True, fill_value=np.nan)
+        n_read = len(block) - int(np.isnan(block[::-1, 0]).cumprod().sum())
+        blocks.append(block[:n_read])
+        left -= n_read
+        if n_read < len(block):
+            break
+    return np.concatenate(blocks)
+
+
+def _require_finite(audio: np.ndarray, name: str) -> None:
+    if not np.isfinite(audio).all():
+        raise DataError(f"{name}: expected finite samples, found NaN or infinity")
+
+
+def _one_line(path: str | Path) -> str:
+    return " ".join(str(path).splitlines())
+
+
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[-1] if str(error) else type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    return text.splitlines()[-1] if text else type(error).__name__

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ops.audio import read_header
+from ops.audio import read_audio, read_header
 from ops.errors import DataError
 
 SHOWN = 10  # problems named of those found
@@ -25,34 +25,34 @@ def clip_path(data_dir: str | Path, fname: str) -> Path:
 
 
 def probe_clips(
-    fnames: Sequence[str], data_dir: str | Path, table: str | Path
+    fnames: Sequence[str], data_dir: str | Path, table: str | Path, decode: bool = False
 ) -> tuple[list[Path], list[int | DataError]]:
-    """Paths and lengths (samples at 44,100 Hz) of all clips, a DataError where one is unusable."""
+    """Paths and lengths (samples at 44,100 Hz) of all clips, a DataError where one is unusable.
+
+    Reads headers; with `decode` every sample, which takes as long as an epoch's reading. Raises
+    DataError where the folder is missing or an fname leads out of it.
+    """
     if not Path(data_dir).is_dir():
         raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none")
 
     def probe(fname: str) -> tuple[Path, int | DataError]:
+        path = clip_path(data_dir, fname)
         try:
-            path = clip_path(data_dir, fname)
-            return path, read_header(path).n_samples
+            return path, len(read_audio(path)) if decode else read_header(path).n_samples
         except DataError as error:
-            return Path(data_dir) / fname, error
+            return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
         progress = tqdm(
-            pool.map(probe, fnames), total=len(fnames), desc="headers", unit="clip", leave=False, delay=2
+            pool.map(probe, fnames),
+            total=len(fnames),
+            desc="checking clips",
+            unit="clip",
+            leave=False,
+            delay=2,
         )
         found = list(progress)
     return [path for path, _ in found], [length for _, length in found]
-
-
-def require_clips(
-    fnames: Sequence[str], data_dir: str | Path, table: str | Path
-) -> tuple[list[Path], list[int]]:
-    """Like probe_clips, but raises one DataError with the first ten unusable clips and their number."""
-    paths, lengths = probe_clips(fnames, data_dir, table)
-    raise_if_any([length for length in lengths if isinstance(length, DataError)], table)
-    return paths, lengths
 
 
 def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
@@ -61,5 +61,5 @@ def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
         more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
         raise DataError(
             f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}. "
-            "Repair or restore these files, or remove their rows from the table"
+            "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
         )

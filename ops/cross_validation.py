@@ -1,4 +1,4 @@
-"""The order of steps of a cross-validated run: tables, one fold after the other, the summary.
+"""The order of steps of a cross-validated run: one fold after the other, then the summary.
 
 No formula and no training step here: each line hands something from one module to the next.
 """
@@ -11,38 +11,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
-from ops.clip_checks import raise_if_any, require_clips
+from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
 from ops.errors import DataError
 from ops.experiment import Experiment
-from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.interruption import Interrupted, StopRequest
-from ops.labels import encode_labels
 from ops.losses import LOSSES
 from ops.metrics import lwlrap
 from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, average, read_predictions, write_predictions
+from ops.run_tables import Tables, load_tables, split_fold
 from ops.summaries import FoldSummaries
-from ops.tables import read_table
+from ops.tables import write_table
 from ops.training import EpochResult, Trainer, predict, probabilities, validation_metrics
 from ops.transforms import Augmentation
 
 BuildNetwork = Callable[[dict[str, Any]], nn.Module]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The clips of a run, their headers checked."""
-
-    classes: list[str]
-    curated: list[Clip]
-    noisy: list[Clip]
-    holdout: list[Clip]
-    test: list[Clip]
 
 
 @dataclass(frozen=True)
@@ -77,6 +66,7 @@ def run_folds(
     with StopRequest() as stop:
         experiment = Experiment.start(config, experiments_dir, argv, resume)
         experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
+        _record_skipped(experiment, tables.skipped)
         for fold in folds:
             with experiment.fold_claimed(fold):
                 run_fold(fold, tables, experiment, build_network, runtime, stop)
@@ -84,53 +74,11 @@ def run_folds(
     return experiment
 
 
-def load_clips(table: str, data_dir: str, class_map: dict[str, int] | None, is_noisy: bool) -> list[Clip]:
-    """Reads a table and all headers of its clips; without a class map the clips have no labels."""
-    frame = read_table(table, ["fname"] if class_map is None else ["fname", "labels"])
-    fnames = frame["fname"].tolist()
-    labels: Sequence[np.ndarray | None] = [None] * len(fnames)
-    if class_map is not None:
-        labels = list(encode_labels(frame["labels"], class_map, table, fnames))
-    paths, lengths = require_clips(fnames, data_dir, table)
-    rows = zip(fnames, paths, lengths, labels, strict=True)
-    return [Clip(*row, is_noisy=is_noisy) for row in rows]
-
-
-def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_dir: str | None) -> Tables:
-    """Loads the tables that the config's `data` section names, and the test table."""
-    class_map = {name: index for index, name in enumerate(data["classes"])}
-    curated = load_clips(data["train_df"], data["train_data_dir"], class_map, is_noisy=False)
-    noisy = []
-    if data["noisy_train_df"]:
-        noisy = load_clips(data["noisy_train_df"], data["noisy_train_data_dir"], class_map, is_noisy=True)
-    test = []
-    if sample_submission and test_data_dir:
-        test = load_clips(sample_submission, test_data_dir, None, is_noisy=False)
-    seed = data["kfold_seed"]
-    if data["max_samples"]:
-        curated, noisy = (_draw(clips, data["max_samples"], seed) for clips in (curated, noisy))
-    holdout = []
-    if data["holdout_size"]:
-        development, held_out = split_holdout(len(curated), data["holdout_size"], seed)
-        curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
-    return Tables(list(class_map), curated, noisy, holdout, test)
-
-
-def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:
-    chosen = np.random.default_rng(seed).permutation(len(clips))[:n]
-    return [clips[i] for i in sorted(chosen)]
-
-
-def split_fold(tables: Tables, data: dict[str, Any], fold: int) -> tuple[list[Clip], list[Clip]]:
-    """Training clips (curated and noisy) and validation clips (curated) of a fold."""
-    n_folds, seed = data["n_folds"], data["kfold_seed"]
-    targets = np.stack([clip.labels for clip in tables.curated])
-    training, validation = list(stratified_folds(targets, n_folds, seed))[fold]
-    noisy = tables.noisy
-    if noisy and not data["share_noisy"]:
-        _, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
-        noisy = [noisy[i] for i in share]
-    return [tables.curated[i] for i in training] + noisy, [tables.curated[i] for i in validation]
+def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]]) -> None:
+    if skipped:
+        frame = pd.DataFrame(skipped, columns=["table", "fname", "error"])
+        write_table(experiment.path("skipped_clips.csv"), frame)
+        experiment.log(f"warning: {len(skipped)} unusable clips are left out, see skipped_clips.csv")
 
 
 def fold_is_finished(experiment: Experiment, tables: Tables, fold: int) -> bool:
@@ -161,14 +109,17 @@ def run_fold(
     load_weights(model, experiment.checkpoint(fold, "best_model"))
     # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
     results = {"metric": None, "best_epoch": best["best_epoch"]}
-    for name, clips, metric in (
-        (f"val_preds_fold_{fold}", validation, "metric"),
-        (f"holdout_preds_fold_{fold}", tables.holdout, "holdout_metric"),
-        (f"test_preds_fold_{fold}", tables.test, None),
+    for name, clips, fnames, metric in (
+        (f"val_preds_fold_{fold}", validation, None, "metric"),
+        (f"holdout_preds_fold_{fold}", tables.holdout, None, "holdout_metric"),
+        (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
     ):
         if clips:
             logits = _predict(model, clips, name, config, runtime, stop)
-            _write(experiment, name, clips, tables.classes, probabilities(logits))
+            predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
+            if fnames is not None:
+                predictions = predictions.completed(fnames)
+            write_predictions(experiment.predictions(name), predictions)
             if metric:
                 results[metric] = _finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
     experiment.record(**{f"fold{fold}": results})
@@ -246,7 +197,6 @@ def _train(
             _require_finite(logits, epoch, "validation clips")
             metric, per_class = validation_metrics(truth, logits[0])
             summaries.validation((epoch + 1) * batches.n_batches, valid_loss, metric, per_class, classes)
-            summaries.flush()
             result = EpochResult(
                 epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
             )
@@ -286,12 +236,6 @@ def _predict(
     logits, _, errors = predict([model], loader, n_classes, runtime.device, name, stop=stop)
     raise_if_any(list(errors.values()), name)
     return logits[0]
-
-
-def _write(
-    experiment: Experiment, name: str, clips: list[Clip], classes: list[str], values: np.ndarray
-) -> None:
-    write_predictions(experiment.predictions(name), Predictions([c.fname for c in clips], classes, values))
 
 
 def summarise_folds(tables: Tables, experiment: Experiment) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,15 +109,17 @@ def evaluation_loader(
 
 
 def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=num_workers,
-        collate_fn=pad_collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_leave_process_group,
-        persistent_workers=persistent and num_workers > 0,
-    )
+    with warnings.catch_warnings():  # more workers than cores is the user's choice
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=num_workers,
+            collate_fn=pad_collate,
+            pin_memory=pin_memory,
+            worker_init_fn=_leave_process_group,
+            persistent_workers=persistent and num_workers > 0,
+        )
 
 
 def _leave_process_group(worker: int) -> None:

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
 from ops.errors import DataError
-from ops.files import read_json, write_json, write_text
+from ops.files import disk_errors, read_json, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -127,15 +127,16 @@ class Experiment:
             self.path("predictions"),
             self.summaries(fold),
         ):
-            folder.mkdir(parents=True, exist_ok=True)
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, message: str) -> None:
         """Prints a line and appends it, with the time, to `log`."""
         tqdm.write(message, file=sys.stdout)
         sys.stdout.flush()
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
-        with open(self.path("log"), "a", encoding="utf-8") as file:
-            file.write(line)
+        with disk_errors(self.path("log")), open(self.path("log"), "a", encoding="utf-8") as file:
+            file.write(line)  # one write to a file opened for appending: lines of processes do not mix
 
     def results(self) -> dict[str, Any]:
         """What results.json holds: {"fold0": {"metric": ...}, ..., "metric": ...}."""
@@ -151,7 +152,7 @@ class Experiment:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the experiment's lock: short, around reading and writing shared files."""
-        with open(self.path(".lock"), "a") as file:
+        with _lock_file(self.path(".lock")) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -159,7 +160,7 @@ class Experiment:
     def fold_claimed(self, fold: int) -> Iterator[None]:
         """Holds a fold's lock; DataError where another process trains the same fold."""
         self.prepare_fold(fold)
-        with open(self.path("checkpoints", f"fold_{fold}", ".lock"), "a") as file:
+        with _lock_file(self.path("checkpoints", f"fold_{fold}", ".lock")) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -168,6 +169,32 @@ class Experiment:
                     "other --folds"
                 ) from error
             yield
+
+
+_open_locks: set[IO[str]] = set()
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[IO[str]]:
+    """An open file to lock. The lock ends with this process, however that ends."""
+    with disk_errors(path):
+        file = open(path, "a")  # noqa: SIM115
+    _open_locks.add(file)
+    try:
+        yield file
+    finally:
+        _open_locks.discard(file)
+        file.close()
+
+
+def _drop_inherited_locks() -> None:
+    """A forked loader worker that outlives a killed run must not keep its locks."""
+    for file in _open_locks:
+        os.close(file.fileno())
+    _open_locks.clear()
+
+
+os.register_at_fork(after_in_child=_drop_inherited_locks)
 
 
 def _commit_hash() -> str:

@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from ops.errors import DataError
+
+
+@contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Turns an OSError of writing to `path` into one line; what was there before is unharmed."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); what was complete before is unchanged. "
+            "Make room or choose another folder, then run again (a training run with --resume)"
+        ) from error
 
 
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
@@ -19,29 +32,29 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
     folder cannot be written or the disk is full.
     """
     path = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        # Renaming onto /dev/null would replace the device.
+        raise DataError(f"{path}: expected a file to write, found a folder or a device; choose another path")
+    prefix = f".{path.name[:40]}."  # a file system allows 255 bytes a name
     temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_UMASK)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-        folder = os.open(path.parent, os.O_RDONLY)
+    with disk_errors(path):
         try:
-            os.fsync(folder)
+            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~_UMASK)
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            temporary = None
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         finally:
-            os.close(folder)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there before is unchanged. "
-            "Make room or choose another folder, then run again"
-        ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

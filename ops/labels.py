@@ -44,6 +44,11 @@ def load_class_map(path: str | Path) -> dict[str, int]:
             raise DataError(
                 f"{path}: expected class names without commas or outer spaces, found {name!r}; {remedy}"
             )
+        if name == "fname" or not _is_writable(name):
+            # Else predictions could not be written, at the end of a training run.
+            raise DataError(
+                f"{path}: {name!r} cannot be the name of a column of predictions; rename the class"
+            )
     if sorted(content.values()) != list(range(len(content))):
         raise DataError(
             f"{path}: expected the indices 0..{len(content) - 1}, each once, "
@@ -85,6 +90,14 @@ def encode_labels(
 def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:
     """Multi-hot (clips, classes) -> label cells, names in class-map order."""
     return [join_labels(class_names[i] for i in np.flatnonzero(row)) for row in multi_hot]
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode()  # JSON can spell half a surrogate pair
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short(value: object) -> str:

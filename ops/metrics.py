@@ -42,7 +42,8 @@ def lrap_per_clip(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def _precision_at_labels(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(clips, classes) precision at each positive label's rank (0 elsewhere), and the positives."""
-    truth, scores = np.asarray(truth), np.asarray(scores)
+    # float64: negating unsigned integers would wrap around.
+    truth, scores = np.asarray(truth), np.asarray(scores, dtype=np.float64)
     if truth.ndim != 2 or truth.shape != scores.shape:
         raise ValueError(
             f"expected truth and scores of one shape (clips, classes), got {truth.shape} and {scores.shape}"

@@ -61,7 +61,7 @@ def learning_rates(descriptor: str, steps: int, steps_per_epoch: int, base_lr: f
     step = np.arange(steps)
     if name == "steplr":
         epoch = step // max(steps_per_epoch, 1)
-        return base_lr * second ** (epoch // int(first))
+        return base_lr * second ** (epoch // first)  # first is whole, and may exceed any integer type
     low, high, turn = first, second, round(WARM_UP_SHARE * steps)
     rising = low + (high - low) * step / max(turn, 1)
     falling = high + (low / FINAL_DIVISOR - high) * (step - turn) / max(steps - turn, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,13 @@ class Predictions:
             )
         return self.probabilities[position]
 
+    def completed(self, fnames: Sequence[str]) -> Predictions:
+        """Rows of the given clips, in their order; those without a prediction get the others' mean."""
+        position = pd.Index(self.fnames).get_indexer(pd.Index(fnames))
+        rows = self.probabilities[position]
+        rows[position < 0] = self.probabilities.mean(axis=0)
+        return Predictions(list(fnames), self.classes, rows)
+
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Writes the table; its float64 read back bit by bit."""
@@ -56,10 +64,14 @@ def read_predictions(path: str | Path, classes: Sequence[str] | None = None) -> 
         names = list(classes)
     if not names:
         raise DataError(f"{path}: expected {EXPECTED}, found no class column")
+    if "" in names:
+        raise DataError(
+            f"{path}: expected {EXPECTED}, found a column without a name; write the table without row numbers"
+        )
     try:
         values = frame[names].to_numpy(dtype=np.float64)
-    except (ValueError, TypeError):
-        values = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        values = frame[names].map(_number).to_numpy(dtype=np.float64)
     bad = ~((values >= 0) & (values <= 1))  # NaN, too
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -68,6 +80,13 @@ def read_predictions(path: str | Path, classes: Sequence[str] | None = None) -> 
             f"in column {names[column]!r} of clip {frame['fname'].iat[row]!r}"
         )
     return Predictions(frame["fname"].tolist(), names, values)
+
+
+def _number(cell: object) -> float:
+    try:
+        return float(cell)
+    except (ValueError, TypeError, OverflowError):
+        return math.nan
 
 
 def average(tables: Sequence[Predictions]) -> Predictions:

@@ -21,25 +21,41 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     fname is empty or stands twice.
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
-    rows = _csv_rows(path, expected)
-    header = next(rows, [])
-    check_columns(header, path, columns, expected)
-    positions = [header.index(name) for name in columns]
     cells = []
-    for number, row in enumerate(rows, start=1):
-        if not row:
-            continue  # a blank line
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {number} has {len(row)} cells, expected {len(header)} as in the first line, "
-                f'found {",".join(row)[:80]!r}; put several labels in one quoted cell, "Bark,Run"'
-            )
-        cells.append([row[position] for position in positions])
+    for _, row in scan_table(path, columns):
+        if isinstance(row, DataError):
+            raise row
+        cells.append(row)
     if not cells:
         raise DataError(f"{path}: expected {expected}, found no rows")
     frame = pd.DataFrame(cells, columns=list(columns), dtype=str)
     check_fnames(frame["fname"], path)
     return frame
+
+
+def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | DataError]]:
+    """Yields each row's number, from 1, and its cells in the given columns, as text.
+
+    In place of the cells a DataError where their number differs from the first line's. Raises
+    DataError where the file is missing or no CSV, or a column is missing.
+    """
+    expected = f"a CSV table with the columns {', '.join(columns)}"
+    rows = _csv_rows(path, expected)
+    header = next(rows, [])
+    check_columns(header, path, columns, expected)
+    positions = [header.index(name) for name in columns]
+    for number, row in enumerate(rows, start=1):
+        if len(row) == len(header):
+            yield number, [row[position] for position in positions]
+        elif row:  # no blank line
+            yield (
+                number,
+                DataError(
+                    f"{path}: row {number} has {len(row)} cells, expected {len(header)} as in the first "
+                    f"line, found {','.join(row)[:80]!r}; put several labels in one quoted cell, "
+                    '"Bark,Run"'
+                ),
+            )
 
 
 def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
@@ -51,11 +67,12 @@ def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
             frame = pd.read_csv(
                 path,
+                names=header,  # pandas would rename columns without a name
+                header=0,
                 dtype={"fname": str},
                 na_filter=False,
                 encoding="utf-8-sig",
                 index_col=False,
-                float_precision="round_trip",
             )
     except (ValueError, OverflowError, OSError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
@@ -63,7 +80,8 @@ def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
     if not len(frame):
         raise DataError(f"{path}: expected {expected}, found no rows")
     check_fnames(frame["fname"], path)
-    return frame
+    # pandas takes a column of True and False for booleans; for probabilities these are no numbers.
+    return frame.astype({name: str for name in frame.select_dtypes(bool)})
 
 
 def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
@@ -76,7 +94,7 @@ def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
         raise DataError(
             f"{path}: expected {expected}, but it cannot be read ({error.strerror or error})"
         ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, ValueError) as error:  # ValueError: no UTF-8
         raise DataError(f"{path}: expected {expected}, found no valid one ({error})") from error
 
 
@@ -85,8 +103,8 @@ def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str
     missing = [name for name in columns if name not in header]
     if missing:
         raise DataError(
-            f"{path}: expected {expected}, found no column {', '.join(missing)} in its first line; "
-            "add it, or check that this is the right file"
+            f"{path}: expected {expected}, found no column {', '.join(map(repr, missing))} in its first "
+            "line; add it, or check that this is the right file"
         )
     twice = [name for name in header if list(header).count(name) > 1]
     if twice:
@@ -108,4 +126,9 @@ def check_fnames(fnames: pd.Series, path: str | Path) -> None:
 
 def write_table(path: str | Path, frame: pd.DataFrame) -> None:
     """Writes a CSV table whole or not at all; floats with the digits that read back the same."""
-    write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
+    texts = [*frame.columns, *frame.select_dtypes(exclude="number").to_numpy(dtype=object).ravel()]
+    # Python < 3.13 leaves these unquoted: read back, a carriage return would end the row and a byte
+    # order mark would vanish.
+    unsafe = any(mark in str(text) for text in texts for mark in "\r\ufeff")
+    quoting = csv.QUOTE_NONNUMERIC if unsafe else csv.QUOTE_MINIMAL
+    write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting))

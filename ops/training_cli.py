@@ -17,7 +17,6 @@ from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
 from ops.transforms import EFFECTS, missing_effects_engine
 
-
 SEED = cli.number(int, 0, high=2**32 - 1)
 
 
@@ -67,6 +66,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
         type=cli.number(float, 0, below=1),
         default=0,
         help="share of the curated clips kept out",
+    )
+    group.add_argument(
+        "--skip_bad_clips",
+        action="store_true",
+        help="decode every clip first and go on without the unusable ones, listed in skipped_clips.csv",
     )
 
     group = parser.add_argument_group("folds")
@@ -218,7 +222,7 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
     """The nested config of a training run: all that its result depends on."""
     data_keys = (
         "train_df train_data_dir noisy_train_df noisy_train_data_dir share_noisy classmap max_audio_length "
-        "max_samples holdout_size n_folds kfold_seed"
+        "skip_bad_clips max_samples holdout_size n_folds kfold_seed"
     )
     train_keys = (
         "loss optimizer lr scheduler weight_decay epochs batch_size accumulation_steps seed p_mixup p_aug "

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Check tables, class map and every clip before training; all problems are reported at once.
+
+    python check_data.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
+        --test_df data/sample_submission.csv --test_data_dir data/test/ --classmap data/classmap.json
+
+Errors (clips that are missing, empty or unreadable, duplicate or unsafe names, unknown labels, tables
+that cannot be used) would stop training and make the exit code 1. Warnings (silence, other sample
+rates, several channels, clips shorter than a window, classes too small for the folds, files that are
+not in the table, the same audio in training and test) leave it 0.
+"""
+
+import argparse
+
+import pandas as pd
+
+from ops import cli
+from ops.data_report import Source, check_sources, count_errors, summary
+from ops.tables import write_table
+
+PAIRS = (
+    ("train_df", "train_data_dir", "curated"),
+    ("noisy_train_df", "noisy_train_data_dir", "noisy"),
+    ("test_df", "test_data_dir", "test"),
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--train_df", help="curated table, CSV fname,labels")
+    parser.add_argument("--train_data_dir", help="folder of its clips")
+    parser.add_argument("--noisy_train_df", help="noisy table, CSV fname,labels")
+    parser.add_argument("--noisy_train_data_dir", help="folder of its clips")
+    parser.add_argument("--test_df", "--sample_submission", help="test table, any CSV with fname")
+    parser.add_argument("--test_data_dir", help="folder of its clips")
+    parser.add_argument("--classmap", help="JSON {class: index}; without it labels are not checked")
+    parser.add_argument("--n_folds", type=cli.number(int, 2), default=4, help="folds of the training run")
+    parser.add_argument(
+        "--features",
+        type=cli.parsed_by(window_of),
+        help="front end of the training run; clips shorter than its window are reported",
+    )
+    parser.add_argument("--num_workers", type=cli.COUNT, default=4, help="threads that read clips")
+    parser.add_argument("--output_csv", help="all problems to write, CSV kind,table,fname,detail")
+    args = parser.parse_args(argv)
+    for table, folder, _ in PAIRS:
+        if (getattr(args, table) is None) != (getattr(args, folder) is None):
+            parser.error(f"--{table} and --{folder} go together: give both or none")
+    if not any(getattr(args, table) for table, _, _ in PAIRS):
+        parser.error(
+            "nothing to check: give --train_df and --train_data_dir, or another table and its folder"
+        )
+    return args
+
+
+def window_of(descriptor: str) -> int:
+    """The window of a feature descriptor, in samples."""
+    from ops.features import parse_features  # it loads torch, which takes seconds
+
+    return parse_features(descriptor).n_fft
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    output = cli.output_path(args.output_csv) if args.output_csv else None
+    sources = [
+        Source(getattr(args, table), getattr(args, folder), role)
+        for table, folder, role in PAIRS
+        if getattr(args, table)
+    ]
+    n_fft = window_of(args.features) if args.features else None
+    problems = check_sources(sources, args.classmap, args.n_folds, n_fft, args.num_workers)
+    for source in sources:
+        print(f"{source.table}: {len(source.labels)} clips")
+    for line in summary(problems):
+        print(line)
+    if output is not None:
+        cells = [(problem.kind, problem.table, problem.fname, problem.detail) for problem in problems]
+        frame = pd.DataFrame(cells, columns=["kind", "table", "fname", "detail"], dtype=object)
+        # Names of files need not be UTF-8, a table must.
+        write_table(output, frame.map(lambda text: text.encode(errors="backslashreplace").decode()))
+    return cli.EXIT_DATA if count_errors(problems) else 0
+
+
+if __name__ == "__main__":
+    cli.run_script(main)

@@ -1,0 +1,248 @@
+"""All that is wrong with the clips of a run's tables, found at once and before training."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from tqdm import tqdm
+
+from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
+from ops.clip_checks import SHOWN, clip_path
+from ops.errors import DataError
+from ops.labels import load_class_map, split_labels
+from ops.tables import scan_table
+
+SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
+
+
+@dataclass(frozen=True)
+class Kind:
+    """stops_training: an error, else a warning; detailed: the summary needs more than the fname."""
+
+    stops_training: bool
+    detailed: bool = False
+
+
+KINDS = {  # in the order of the report
+    "unusable table, class map or folder": Kind(True, True),
+    "malformed row": Kind(True, True),
+    "duplicate fname": Kind(True),
+    "unsafe fname": Kind(True),
+    "unknown label": Kind(True, True),
+    "missing": Kind(True),
+    "empty": Kind(True),
+    "unreadable": Kind(True),
+    "silent": Kind(False),
+    "shorter than one window": Kind(False, True),
+    "other sample rate": Kind(False, True),
+    "several channels": Kind(False, True),
+    "without labels": Kind(False),
+    "class with fewer clips than folds": Kind(False, True),
+    "file that is not in the table": Kind(False),
+    "same audio in training and test": Kind(False, True),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem of a table; fname is empty where it is no clip's."""
+
+    kind: str
+    table: str
+    fname: str
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """How the summary names it."""
+        if not self.fname:
+            return self.detail
+        fname = self.fname if self.fname.isprintable() else repr(self.fname)
+        return f"{fname} ({self.detail})" if KINDS[self.kind].detailed else fname
+
+
+@dataclass
+class Source:
+    """A table and the folder of its clips; check_sources fills in the cells of its sound rows."""
+
+    table: str
+    data_dir: str
+    role: str  # "curated", "noisy" or "test"
+    labels: dict[str, str] = field(default_factory=dict)  # fname -> label cell
+    is_whole: bool = False  # the table could be read to its end
+
+
+def check_sources(
+    sources: Sequence[Source], classmap: str | None, n_folds: int, n_fft: int | None, n_threads: int
+) -> list[Problem]:
+    """Reads all tables, every clip and the folders' listings; gives the problems in the order of KINDS.
+
+    Args:
+        sources: the tables of a run.
+        classmap: path of the class map; None: labels are not compared with one.
+        n_folds: classes with fewer curated clips are reported.
+        n_fft: window of the front end in samples; None: no clip counts as too short.
+        n_threads: clips read at a time.
+    """
+    problems, class_map = [], None
+    if classmap is not None:
+        try:
+            class_map = load_class_map(classmap)
+        except DataError as error:
+            problems.append(_unusable(classmap, str(error)))
+    for source in sources:
+        problems += _read_rows(source)
+        if source.role != "test":
+            problems += _label_problems(source, class_map)
+        if source.role == "curated" and source.is_whole:
+            problems += _small_classes(source, class_map, n_folds)
+    problems += _clip_problems(sources, n_fft, n_threads)
+    problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
+    order = list(KINDS)
+    return sorted(problems, key=lambda problem: order.index(problem.kind))
+
+
+def summary(problems: Sequence[Problem]) -> list[str]:
+    """A line a kind of problem, with the count and the first ten names by table; then the totals."""
+    lines = []
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        of_kind = [problem for problem in problems if problem.kind == kind]
+        tables: dict[str, list[str]] = {}
+        for problem in of_kind[:SHOWN]:
+            tables.setdefault(problem.table, []).append(problem.name)
+        shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
+        more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
+        level = "error" if KINDS[kind].stops_training else "warning"
+        lines.append(" ".join(f"{level}: {len(of_kind)} x {kind}: {shown}{more}".splitlines()))
+    errors = count_errors(problems)
+    return [
+        *lines,
+        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
+    ]
+
+
+def count_errors(problems: Sequence[Problem]) -> int:
+    """Of the problems, those that would stop training."""
+    return sum(KINDS[problem.kind].stops_training for problem in problems)
+
+
+def _read_rows(source: Source) -> Iterator[Problem]:
+    columns = ["fname"] if source.role == "test" else ["fname", "labels"]
+    rows: dict[str, list[int]] = {}
+    try:
+        for number, cells in scan_table(source.table, columns):
+            if isinstance(cells, DataError):
+                yield Problem("malformed row", source.table, "", str(cells))
+            elif not cells[0].strip():
+                yield Problem("malformed row", source.table, "", f"row {number} has an empty fname")
+            else:
+                rows.setdefault(cells[0], []).append(number)
+                source.labels.setdefault(cells[0], cells[-1])
+        source.is_whole = True
+        if not rows:
+            yield _unusable(source.table, f"{source.table}: expected rows, found none")
+    except DataError as error:
+        yield _unusable(source.table, str(error))
+    if not os.path.isdir(source.data_dir):
+        yield _unusable(source.table, f"{source.data_dir}: expected the folder with the clips, found none")
+    for fname, numbers in rows.items():
+        if len(numbers) > 1:
+            yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")
+
+
+def _unusable(path: str, detail: str) -> Problem:
+    return Problem("unusable table, class map or folder", path, "", detail)
+
+
+def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterator[Problem]:
+    for fname, cell in source.labels.items():
+        names = split_labels(cell)
+        unknown = [name for name in names if class_map is not None and name not in class_map]
+        if unknown:
+            detail = f"{', '.join(map(repr, unknown))} not in the class map"
+            yield Problem("unknown label", source.table, fname, detail)
+        if not names:
+            yield Problem("without labels", source.table, fname, "its label cell is empty")
+
+
+def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: int) -> Iterator[Problem]:
+    clips = Counter(name for cell in source.labels.values() for name in set(split_labels(cell)))
+    for name in class_map or sorted(clips):
+        if clips[name] < n_folds:
+            detail = f"{name!r} has {clips[name]} clips for {n_folds} folds"
+            yield Problem("class with fewer clips than folds", source.table, "", detail)
+
+
+def _clip_problems(sources: Sequence[Source], n_fft: int | None, n_threads: int) -> list[Problem]:
+    readable = [source for source in sources if os.path.isdir(source.data_dir)]
+    jobs = [(source, fname) for source in readable for fname in source.labels]
+    problems: list[Problem] = []
+    training: dict[bytes, tuple[str, str]] = {}  # digest of the samples -> table and fname
+    test: list[tuple[bytes, str, str]] = []
+    with ThreadPoolExecutor(n_threads) as pool:
+        examined = pool.map(lambda job: _examine(*job, n_fft), jobs)
+        progress = tqdm(examined, total=len(jobs), desc="clips", unit="clip", leave=False)
+        for (source, fname), (found, digest) in zip(jobs, progress, strict=True):
+            problems += [Problem(kind, source.table, fname, detail) for kind, detail in found]
+            if digest and source.role == "test":
+                test.append((digest, source.table, fname))
+            elif digest:
+                training.setdefault(digest, (source.table, fname))
+    for digest, table, fname in test:
+        if digest in training:
+            twin = training[digest]
+            detail = f"as {twin[1]!r} of {twin[0]}"
+            problems.append(Problem("same audio in training and test", table, fname, detail))
+    return problems
+
+
+def _examine(source: Source, fname: str, n_fft: int | None) -> tuple[list[tuple[str, str]], bytes | None]:
+    """(kind, detail) of a clip's problems, and a digest of its samples unless it has none to tell."""
+    try:
+        path = clip_path(source.data_dir, fname)
+    except DataError as error:
+        return [("unsafe fname", str(error))], None
+    try:
+        header, audio = read_header(path), read_audio(path)
+    except DataError as error:
+        kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
+        return [(kind, str(error))], None
+    found = []
+    silent = bool(np.ptp(audio) < SILENCE)
+    if silent:
+        found.append(("silent", f"all its {len(audio)} samples are {audio[0]:.4g}"))
+    if n_fft is not None and len(audio) < n_fft:
+        found.append(("shorter than one window", f"{len(audio)} of {n_fft} samples"))
+    if header.sample_rate != SAMPLE_RATE:
+        found.append(("other sample rate", f"{header.sample_rate} Hz"))
+    if header.channels > 1:
+        found.append(("several channels", f"{header.channels} channels"))
+    # Silent clips of one length are all the same, which tells nothing.
+    return found, None if silent else hashlib.blake2b(audio.data).digest()
+
+
+def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Problem]:
+    """Files of the folders that no table lists; folders may be shared, or lie within each other."""
+    folders: dict[str, list[Source]] = {}
+    for source in sources:
+        folders.setdefault(os.path.realpath(source.data_dir), []).append(source)
+        paths = [os.path.join(source.data_dir, fname) for fname in source.labels if "\0" not in fname]
+        listed |= {os.path.realpath(path) for path in [source.table, *paths]}
+    for folder, owners in folders.items():
+        if not all(source.is_whole for source in owners):
+            continue
+        tables = ", ".join(source.table for source in owners)
+        for parent, _, names in os.walk(folder):
+            for name in sorted(names):
+                path = os.path.join(parent, name)
+                real = os.path.realpath(path)
+                if not name.startswith(".") and real not in listed:  # hidden files are the system's
+                    listed.add(real)
+                    fname = os.path.relpath(path, folder)
+                    yield Problem("file that is not in the table", tables, fname, f"in {folder}")

@@ -1,0 +1,95 @@
+"""A toy data set, made once a session by the project's own script, and flags of a tiny training run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+
+import create_class_map  # noqa: E402
+import create_demo_data  # noqa: E402
+
+torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs CUDA"))
+        if "needs_sox" in item.keywords and shutil.which("sox") is None:
+            item.add_marker(pytest.mark.skip(reason="needs the SoX binary: apt-get install sox"))
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """Paths of a data set of 24 curated, 16 noisy and 8 test clips of 0.3 to 2 s in 8 classes."""
+    folder = tmp_path_factory.mktemp("toy") / "data"
+    sizes = ["--n_curated", "24", "--n_noisy", "16", "--n_test", "8", "--seed", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(create_demo_data, "SECONDS", (0.3, 2.0))
+        create_demo_data.main(["--output_dir", str(folder), *sizes])
+    classmap = folder / "classmap.json"
+    create_class_map.main(["--train_df", str(folder / "train_curated.csv"), "--output_file", str(classmap)])
+    return SimpleNamespace(folder=folder, classmap=classmap)
+
+
+@pytest.fixture
+def training_flags(toy, tmp_path):
+    """training_flags(epochs=2, ...) -> flags of a tiny run into tmp_path/experiments."""
+
+    def flags(*extra: str, **changed: object) -> list[str]:
+        values = {
+            "train_df": toy.folder / "train_curated.csv",
+            "train_data_dir": toy.folder / "train_curated",
+            "classmap": toy.classmap,
+            "features": "mel_512_512_16",
+            "aggregation_type": "max",
+            "optimizer": "adam",
+            "scheduler": "1cycle_0.0001_0.01",
+            "n_folds": 2,
+            "epochs": 2,
+            "batch_size": 4,
+            "max_audio_length": 1,
+            "num_conv_blocks": 2,
+            "conv_base_depth": 4,
+            "growth_rate": 1.5,
+            "start_deep_supervision_on": 0,
+            "num_workers": 0,
+            "device": "cpu",
+            "experiments_dir": tmp_path / "experiments",
+            **changed,
+        }
+        pairs = [f"--{key}={value}" for key, value in values.items() if value is not None]
+        return [*pairs, *(() if "--folds" in extra else ("--folds", "0", "1")), *extra]
+
+    return flags
+
+
+@pytest.fixture
+def run_script():
+    """run_script("relabel_noisy_data.py", ...) -> the finished process, as a user would start it."""
+
+    def run(script: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+    return run
+
+
+@pytest.fixture
+def only_experiment(tmp_path):
+    """only_experiment() -> the one experiment directory under tmp_path/experiments."""
+
+    def find() -> Path:
+        (directory,) = (tmp_path / "experiments").iterdir()
+        return directory
+
+    return find

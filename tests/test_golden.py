@@ -1,0 +1,76 @@
+"""A refactoring that claims to change nothing reproduces the losses of a seeded run's first ten steps.
+
+Where a change of the numbers is meant, rewrite the file: GOLDEN=write python -m pytest tests/test_golden.py
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from networks.classifiers import NetworkConfig, build_classifier
+from ops.datasets import TrainingDataset, training_loader
+from ops.interruption import StopRequest
+from ops.losses import LOSSES
+from ops.optimization import learning_rates, make_optimizer
+from ops.run_tables import load_tables
+from ops.training import Trainer
+from ops.transforms import Augmentation
+
+GOLDEN = Path(__file__).with_name("golden") / "toy_losses.json"
+
+
+class Losses:
+    """Stands in for the summaries: the running mean of an epoch's loss, undone into single losses."""
+
+    def __init__(self):
+        self.values, self.total = [], 0.0
+
+    def spectrograms(self, *_):
+        pass
+
+    def training_step(self, step, loss, *_):
+        self.values.append(loss * step - self.total)
+        self.total = loss * step
+
+
+def first_losses(toy, kind: str, features: str) -> list[float]:
+    data = {
+        "classes": list(json.loads(toy.classmap.read_text())),
+        "train_df": toy.folder / "train_noisy.csv",
+        "train_data_dir": toy.folder / "train_noisy",
+        "noisy_train_df": None,
+        "skip_bad_clips": False,
+        "kfold_seed": 0,
+        "max_samples": None,
+        "holdout_size": 0,
+    }
+    tables = load_tables(data, None, None)
+    clips = (tables.curated * 2)[:20]  # ten batches of two
+    augmentation = Augmentation(p_mixup=0.5, p_shuffle=0.3, p_silence=0.3)
+    loader, batches = training_loader(TrainingDataset(clips, augmentation, 9, 1.0, 3, 0), 2, 0, False)
+    torch.manual_seed(0)
+    config = NetworkConfig(kind, features, 8, 3, 6, 1.5, 1, "max", 0.2)
+    model = build_classifier(config)
+    stop = StopRequest()
+    stop.requested_at = None
+    rates = learning_rates("1cycle_0.0001_0.003", 10, 10, 0.0)
+    optimizer = make_optimizer("adam", model.parameters(), 0.001, 1e-5)
+    trainer = Trainer(model, optimizer, LOSSES["lsep"], rates, 1, 0, torch.device("cpu"), stop)
+    losses = Losses()
+    trainer.train_epoch(loader, batches, 1, losses, "golden")
+    return losses.values
+
+
+RUNS = {"2d": "mel_1024_512_32", "1d": "stft_256_128"}
+
+
+def test_first_losses_are_the_stored_ones(toy):
+    found = {kind: first_losses(toy, kind, features) for kind, features in RUNS.items()}
+    if os.environ.get("GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps(found, indent=2) + "\n")
+    stored = json.loads(GOLDEN.read_text())
+    for kind, losses in found.items():
+        np.testing.assert_allclose(losses, stored[kind], rtol=1e-4)

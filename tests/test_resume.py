@@ -1,0 +1,193 @@
+"""Real processes, killed: a run that goes on ends with the bytes of one that was never killed."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+N_KILLS = int(os.environ.get("KILLS", "20"))  # `make killtest` takes 100
+
+
+class Zygote:
+    """Forks training processes, see zygote.py."""
+
+    def __init__(self, log: Path):
+        self.log = log
+        command = [sys.executable, str(Path(__file__).with_name("zygote.py"))]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def _ask(self, **command) -> int:
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def start(self, argv: list[str]) -> int:
+        self.log.write_text("")
+        return self._ask(argv=argv, log=str(self.log))
+
+    def wait(self, pid: int) -> int:
+        return self._ask(wait=pid)
+
+    def run(self, argv: list[str]) -> int:
+        return self.wait(self.start(argv))
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory):
+    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
+    yield zygote
+    zygote.process.stdin.close()
+    zygote.process.wait()
+
+
+@pytest.fixture
+def flags(toy, training_flags, tmp_path):
+    """flags(folder, ...) -> a short run with every kind of file and random draw."""
+
+    def make(folder: str, *extra: str, **changed) -> list[str]:
+        return training_flags(
+            *extra,
+            **{
+                "experiments_dir": tmp_path / folder,
+                "test_data_dir": toy.folder / "test",
+                "sample_submission": toy.folder / "sample_submission.csv",
+                "epochs": 3,
+                "batch_size": 2,
+                "accumulation_steps": 2,
+                "p_mixup": 0.5,
+                "output_dropout": 0.3,
+                "log_interval": 2,
+                **changed,
+            },
+        )
+
+    return make
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """Bytes of every prediction table and of the results; no epoch was trained twice."""
+    (experiment,) = folder.iterdir()
+    epochs = re.findall(r"fold \d epoch \d+:", (experiment / "log").read_text())
+    assert len(epochs) == len(set(epochs)), "an epoch that was finished and saved was trained again"
+    paths = [*experiment.glob("predictions/*.csv"), experiment / "results.json"]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_moments_end_like_one_never_killed(zygote, flags, tmp_path):
+    started = time.monotonic()
+    assert zygote.run(flags("reference")) == 0, zygote.output()
+    duration = time.monotonic() - started
+    reference = outcome(tmp_path / "reference")
+    assert len(reference) == 6  # two folds of val and test predictions, submission, results
+    generator = random.Random(0)
+    kills, finished = 0, 0
+    while kills < N_KILLS or finished == 0:
+        folder = f"run_{finished}"
+        resume = ["--resume"] if (tmp_path / folder).exists() else []
+        pid = zygote.start(flags(folder, *resume, num_workers=generator.choice([0, 2])))
+        if kills < N_KILLS:
+            time.sleep(generator.uniform(0, 0.7 * duration))
+            os.kill(pid, signal.SIGKILL)
+        status = zygote.wait(pid)
+        if status == -signal.SIGKILL:
+            kills += 1
+            continue
+        assert status == 0, zygote.output()
+        assert outcome(tmp_path / folder) == reference, f"after {kills} kills"
+        finished += 1
+    print(f"\n{kills} kills, {finished} runs finished after them, all identical")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["epoch 1 training", "val_preds"])
+def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on(zygote, flags, tmp_path, number, moment):
+    assert zygote.run(flags("reference", "--folds", "0", epochs=2)) == 0
+    pid = zygote.start(flags("stopped", "--folds", "0", epochs=2, num_workers=1))
+    deadline = time.monotonic() + 60
+    while moment not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    asked = time.monotonic()
+    os.kill(pid, number)
+    assert zygote.wait(pid) == 130, zygote.output()
+    assert time.monotonic() - asked < 10
+    last_line = zygote.output().strip().splitlines()[-1]
+    assert "interrupted; continue with: python train_2d_cnn.py" in last_line and "--resume" in last_line
+    assert zygote.run(flags("stopped", "--folds", "0", "--resume", epochs=2)) == 0, zygote.output()
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
+
+
+def test_finished_fold_is_not_trained_again(zygote, flags, tmp_path):
+    assert zygote.run(flags("runs", "--folds", "0", epochs=1)) == 0
+    assert zygote.run(flags("runs", "--folds", "0", "--resume", epochs=1)) == 0
+    assert "fold 0: finished before, nothing to do" in zygote.output()
+    assert "epoch" not in zygote.output()
+
+
+def test_processes_train_folds_of_one_experiment_at_the_same_time(zygote, flags, tmp_path):
+    assert zygote.run(flags("reference", epochs=2)) == 0
+    first = zygote.start(flags("runs", "--folds", "0", epochs=2))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/config.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    second = zygote.start(flags("runs", "--folds", "1", "--resume", epochs=2))
+    assert (zygote.wait(first), zygote.wait(second)) == (0, 0), zygote.output()
+    assert outcome(tmp_path / "runs") == outcome(tmp_path / "reference")
+
+
+def test_second_process_on_a_fold_says_so_and_stops(zygote, flags, tmp_path):
+    first = zygote.start(flags("runs", "--folds", "0", epochs=200))
+    deadline = time.monotonic() + 60
+    while "epoch 0" not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert zygote.run(flags("runs", "--folds", "0", "--resume", epochs=200)) == 1
+    assert "another process is training fold 0" in zygote.output()
+    os.kill(first, signal.SIGKILL)
+    zygote.wait(first)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk(kilobytes) -> a folder on a tmpfs of that size; needs root."""
+    mounted = []
+
+    def mount(kilobytes: int) -> Path:
+        folder = tmp_path / "small_disk"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting a tmpfs needs root")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_gives_one_line_and_the_run_goes_on_with_more_room(zygote, flags, tmp_path, small_disk):
+    assert zygote.run(flags("reference", "--folds", "0")) == 0
+    needed = sum(f.stat().st_size for f in (tmp_path / "reference").rglob("*") if f.is_file()) // 1024
+    disk = small_disk(int(0.7 * needed))
+    changed = {"experiments_dir": disk}
+    assert zygote.run(flags("", "--folds", "0", **changed)) == 1, zygote.output()
+    errors = [line for line in re.split(r"[\r\n]", zygote.output()) if line.startswith("error:")]
+    assert len(errors) == 1 and "No space left on device" in errors[0] and "--resume" in errors[0]
+    assert "Traceback" not in zygote.output()
+    assert not list(disk.rglob("*.tmp"))
+    moved = tmp_path / "moved"
+    shutil.copytree(disk, moved)
+    assert zygote.run(flags("", "--folds", "0", "--resume", experiments_dir=moved)) == 0, zygote.output()
+    assert outcome(moved) == outcome(tmp_path / "reference")
