@@ -12,9 +12,8 @@ import argparse
 import sys
 
 import pandas as pd
-import torch
 
-from networks.classifiers import NetworkConfig, build_classifier
+from networks.classifiers import Classifier, NetworkConfig, build_classifier
 from ops import cli, training_cli
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
@@ -71,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     return report_bad_clips(output, fnames, errors) if errors else 0
 
 
-def load_models(experiment: Experiment, device: torch.device) -> list[torch.nn.Module]:
+def load_models(experiment: Experiment, device) -> list[Classifier]:
     """The best models of all finished folds; a warning names folds that are still to come."""
     n_folds = experiment.config["data"]["n_folds"]
     results = experiment.results()

@@ -142,7 +142,7 @@ def test_reported_loss_is_the_mean_over_clips_of_uneven_batches():
     trainer.rates = np.zeros(3)
     (loss, score), _ = run_epoch(trainer, loader, batches)
     expected = bce_loss(trainer.model(loader.signal, None), loader.labels)
-    assert loss == pytest.approx(float(expected), abs=1e-6)
+    assert loss == pytest.approx(expected.item(), abs=1e-6)
     assert 0 < score <= 1
 
 
