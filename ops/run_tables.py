@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,32 +32,54 @@ class Tables:
 
 @dataclass
 class TableLoader:
-    """Reads tables; unusable clips raise, or with skip_bad_clips are left out and listed."""
+    """Reads tables and collects what is wrong with all of them, so that one message tells everything.
+
+    With skip_bad_clips unusable clips are no error: they are left out and listed.
+    """
 
     skip_bad_clips: bool
     skipped: list[tuple[str, str, str]] = field(default_factory=list)  # table, fname, error
+    errors: list[DataError] = field(default_factory=list)
 
     def load(
         self, table: str, data_dir: str, class_map: dict[str, int] | None, is_noisy: bool = False
     ) -> list[Clip]:
         """The clips of a table, in its order; without a class map they have no labels."""
-        frame = read_table(table, ["fname"] if class_map is None else ["fname", "labels"])
-        fnames = frame["fname"].tolist()
-        labels: Sequence[np.ndarray | None] = [None] * len(fnames)
-        if class_map is not None:
-            labels = list(encode_labels(frame["labels"], class_map, table, fnames))
-        paths, lengths = probe_clips(fnames, data_dir, table, decode=self.skip_bad_clips)
-        errors = [
-            (f, length) for f, length in zip(fnames, lengths, strict=True) if isinstance(length, DataError)
-        ]
-        if not self.skip_bad_clips:
-            raise_if_any([error for _, error in errors], table)
-        self.skipped += [(table, fname, str(error)) for fname, error in errors]
-        rows = zip(fnames, paths, lengths, labels, strict=True)
-        clips = [Clip(*row, is_noisy=is_noisy) for row in rows if not isinstance(row[2], DataError)]
-        if not clips:
-            raise DataError(f"{table}: none of its {len(fnames)} clips can be used; {errors[0][1]}")
+        clips: list[Clip] = []
+        with self._collecting():
+            frame = read_table(table, ["fname"] if class_map is None else ["fname", "labels"])
+            fnames = frame["fname"].tolist()
+            labels: Sequence[np.ndarray | None] = [None] * len(fnames)
+            if class_map is not None:
+                with self._collecting():
+                    labels = list(encode_labels(frame["labels"], class_map, table, fnames))
+            paths, lengths = probe_clips(fnames, data_dir, table, decode=self.skip_bad_clips)
+            bad = [(f, e) for f, e in zip(fnames, lengths, strict=True) if isinstance(e, DataError)]
+            if not self.skip_bad_clips:
+                raise_if_any([error for _, error in bad], table)
+            self.skipped += [(table, fname, str(error)) for fname, error in bad]
+            rows = zip(fnames, paths, lengths, labels, strict=True)
+            clips = [Clip(*row, is_noisy=is_noisy) for row in rows if not isinstance(row[2], DataError)]
+            if not clips:
+                raise DataError(f"{table}: none of its {len(fnames)} clips can be used; {bad[0][1]}")
         return clips
+
+    def raise_collected(self) -> None:
+        """Raises one DataError of all errors found."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise DataError(
+                f"{len(self.errors)} problems: "
+                + " ".join(f"({number}) {error}." for number, error in enumerate(self.errors, start=1))
+            )
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError as error:
+            self.errors.append(error)
 
 
 def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_dir: str | None) -> Tables:
@@ -70,6 +93,8 @@ def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_d
     test, test_fnames = [], []
     if sample_submission and test_data_dir:
         test = loader.load(sample_submission, test_data_dir, None)
+    loader.raise_collected()
+    if test:
         test_fnames = read_table(sample_submission, ["fname"])["fname"].tolist()
     seed = data["kfold_seed"]
     if data["max_samples"]:

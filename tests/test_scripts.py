@@ -260,6 +260,20 @@ def test_all_unusable_clips_are_named_at_once(toy, training_flags, tmp_path):
     assert not (tmp_path / "experiments").exists()
 
 
+def test_problems_of_all_tables_are_told_at_once(toy, training_flags, tmp_path):
+    folder, classmap = tmp_path / "clips", tmp_path / "few.json"
+    shutil.copytree(toy.folder / "train_curated", folder)
+    (folder / "curated_0002.wav").unlink()
+    classmap.write_text(json.dumps({name: i for i, name in enumerate(CLASSES[1:])}))
+    flags = {**with_noisy(toy), "noisy_train_data_dir": tmp_path / "none", "train_data_dir": folder}
+    with pytest.raises(DataError) as raised:
+        train_2d_cnn.main(training_flags(**flags, classmap=classmap))
+    message = str(raised.value)
+    assert message.startswith("4 problems: (1) ") and len(message.splitlines()) == 1
+    assert message.count("label 'Alarm'") == 2 and "curated_0002.wav" in message
+    assert f"{tmp_path / 'none'}: expected the folder" in message
+
+
 def test_skipping_bad_clips_goes_on_and_lists_them(toy, training_flags, tmp_path, only_experiment):
     folder, test = tmp_path / "clips", tmp_path / "test"
     shutil.copytree(toy.folder / "train_curated", folder)
