@@ -37,6 +37,7 @@ killtest: setup
 
 bench: setup
 	$(VENV)/bin/python benchmarks/networks.py
+	$(VENV)/bin/python benchmarks/relabeling.py
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
