@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ops.audio import SAMPLE_RATE, read_audio
 from ops.batching import TrainingBatches, batches_by_length, pad_collate
 from ops.errors import DataError
 from ops.transforms import Augmentation, Sample
+
+# More workers than cores is the user's choice.
+warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 
 @dataclass(frozen=True)
@@ -109,17 +113,18 @@ def evaluation_loader(
 
 
 def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
-    with warnings.catch_warnings():  # more workers than cores is the user's choice
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        return DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=num_workers,
-            collate_fn=pad_collate,
-            pin_memory=pin_memory,
-            worker_init_fn=_leave_process_group,
-            persistent_workers=persistent and num_workers > 0,
-        )
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=num_workers,
+        collate_fn=pad_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_process_group,
+        # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
+        # not once an epoch, and from torch's generator that would shift the dropout draws.
+        generator=torch.Generator(),
+        persistent_workers=persistent and num_workers > 0,
+    )
 
 
 def _leave_process_group(worker: int) -> None:
