@@ -63,6 +63,7 @@ def run_folds(
     """A whole training command: the given folds of a config's experiment, then the summary."""
     Experiment.check_startable(config, experiments_dir, resume)
     tables = load_tables(config["data"], sample_submission, test_data_dir)
+    split_fold(tables, config["data"], folds[0])  # too few clips for the folds: said before anything begins
     with StopRequest() as stop:
         experiment = Experiment.start(config, experiments_dir, argv, resume)
         experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
@@ -77,7 +78,8 @@ def run_folds(
 def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]]) -> None:
     if skipped:
         frame = pd.DataFrame(skipped, columns=["table", "fname", "error"])
-        write_table(experiment.path("skipped_clips.csv"), frame)
+        with experiment.locked():
+            write_table(experiment.path("skipped_clips.csv"), frame)
         experiment.log(f"warning: {len(skipped)} unusable clips are left out, see skipped_clips.csv")
 
 
@@ -262,7 +264,8 @@ def summarise_folds(tables: Tables, experiment: Experiment) -> None:
     metric = lwlrap(truth, np.concatenate([table.probabilities for table in tables_of["val"]]))
     if tables.test:
         submission = average(tables_of["test"])
-        write_predictions(experiment.predictions("submission"), submission)
+        with experiment.locked():
+            write_predictions(experiment.predictions("submission"), submission)
     experiment.record(metric=_finite(metric))
     experiment.log(f"all {n_folds} folds: lwlrap {_show(_finite(metric))} over out-of-fold predictions")
 

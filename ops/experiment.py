@@ -21,7 +21,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from ops.errors import DataError
-from ops.files import disk_errors, read_json, write_json, write_text
+from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -56,6 +56,8 @@ class Experiment:
         except OSError as error:
             raise DataError(f"{directory}: cannot be created ({error.strerror})") from error
         with experiment.locked():
+            remove_leftovers(directory)
+            remove_leftovers(experiment.path("predictions"), "submission.csv")
             experiment._write_or_check_config()
             commands = experiment.path("command")
             earlier = commands.read_text() if commands.exists() else ""
@@ -168,6 +170,9 @@ class Experiment:
                     f"{self.directory}: another process is training fold {fold}; wait for it, or give "
                     "other --folds"
                 ) from error
+            remove_leftovers(self.checkpoint(fold, "last").parent)
+            for part in ("val", "holdout", "test"):
+                remove_leftovers(self.path("predictions"), f"{part}_preds_fold_{fold}.csv")
             yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tempfile
@@ -55,6 +56,16 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
         finally:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Removes the temporary files that killed writers of `name` (or of any file) left in a folder.
+
+    No writer of these files may be at work.
+    """
+    pattern = f".{glob.escape(name)}.*.tmp" if name else ".*.tmp"
+    for leftover in folder.glob(pattern):
+        leftover.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -30,9 +30,9 @@ class Zygote:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def start(self, argv: list[str]) -> int:
+    def start(self, argv: list[str], kill_at_write: int | None = None) -> int:
         self.log.write_text("")
-        return self._ask(argv=argv, log=str(self.log))
+        return self._ask(argv=argv, log=str(self.log), kill_at_write=kill_at_write)
 
     def wait(self, pid: int) -> int:
         return self._ask(wait=pid)
@@ -109,6 +109,31 @@ def test_runs_killed_at_random_moments_end_like_one_never_killed(zygote, flags, 
         assert outcome(tmp_path / folder) == reference, f"after {kills} kills"
         finished += 1
     print(f"\n{kills} kills, {finished} runs finished after them, all identical")
+
+
+@pytest.mark.slow
+def test_runs_killed_within_each_kind_of_write_end_like_one_never_killed(zygote, flags, tmp_path):
+    """Config, command, checkpoints, tables and results: killed at random calls of fsync and rename."""
+    short = {"epochs": 1, "batch_size": 8}
+    assert zygote.run(flags("reference", **short)) == 0, zygote.output()
+    reference = outcome(tmp_path / "reference")
+    generator = random.Random(1)
+    kills, finished, killed_in = 0, 0, set()
+    while kills < N_KILLS or (tmp_path / f"run_{finished}").exists():
+        folder = tmp_path / f"run_{finished}"
+        resume = ["--resume"] if folder.exists() else []
+        number = generator.randrange(1, 30) if kills else 1  # a fold has some 24 calls
+        status = zygote.wait(zygote.start(flags(folder.name, *resume, **short), kill_at_write=number))
+        if status == -signal.SIGKILL:
+            kills += 1
+            killed_in |= {path.name.split(".")[1] for path in folder.rglob("*.tmp")}
+            continue
+        assert status == 0, zygote.output()
+        assert outcome(folder) == reference
+        assert not list(folder.rglob("*.tmp"))
+        finished += 1
+    print(f"\n{kills} kills within a write of {sorted(killed_in)}, {finished} runs finished, all identical")
+    assert {"config", "last", "results"} <= killed_in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

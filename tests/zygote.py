@@ -1,12 +1,15 @@
 """Starts training processes quickly: imports once, then forks a real process a command.
 
 Reads a JSON line {"argv": [...], "log": path} from stdin, forks, answers with the child's pid; answers
-a line {"wait": pid} with its exit status, negative for a signal. Importing takes seconds, the runs
-that the tests kill take less.
+a line {"wait": pid} with its exit status, negative for a signal. With "kill_at_write": n the process
+kills itself (SIGKILL) within its n-th write of a file. Importing takes seconds, the runs that the
+tests kill take less.
 """
 
 import json
 import os
+import signal
+import stat
 import sys
 import traceback
 
@@ -17,13 +20,35 @@ import train_2d_cnn  # noqa: E402
 from ops import cli  # noqa: E402
 
 
-def child(argv: list[str], log: str) -> None:
+def kill_at_write(number: int) -> None:
+    """Kills this process at the number-th call of fsync (half of the file is left) or replace."""
+    calls = 0
+
+    def counted(function):
+        def call(*arguments):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                if function is fsync and stat.S_ISREG(os.fstat(arguments[0]).st_mode):
+                    os.truncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments)
+
+        return call
+
+    fsync = os.fsync
+    os.fsync, os.replace = counted(os.fsync), counted(os.replace)
+
+
+def child(argv: list[str], log: str, number: int | None) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.setpgrp()
     torch.set_num_threads(1)
     sys.argv = ["train_2d_cnn.py", *argv]
+    if number is not None:
+        kill_at_write(number)
     try:
         cli.run_script(train_2d_cnn.main)
     except SystemExit as stopped:
@@ -44,5 +69,5 @@ for line in sys.stdin:
         continue
     pid = os.fork()
     if pid == 0:
-        child(command["argv"], command["log"])
+        child(command["argv"], command["log"], command.get("kill_at_write"))
     print(pid, flush=True)
