@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Predict the clips of a table with the average of an experiment's folds (either network).
+"""Predict the clips of a table with the average of the folds of one or more experiments (either network).
 
     python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --test_df data/train_noisy.csv \\
         --test_data_dir data/train_noisy/ --classmap data/classmap.json --output_df noisy_preds.csv
 
+Each clip is decoded once, and its features are computed once for all networks of the same --features.
 A clip that cannot be read gets the mean prediction of the others, is named in a warning and in
 <output>.bad_clips.csv, and makes the exit code 3.
 """
@@ -11,10 +12,13 @@ A clip that cannot be read gets the mean prediction of the others, is named in a
 import argparse
 import sys
 
+import numpy as np
 import pandas as pd
 
 from networks.classifiers import Classifier, NetworkConfig, build_classifier
+from networks.folding import fold_batch_norms
 from ops import cli, training_cli
+from ops.acceleration import accelerate
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
 from ops.datasets import Clip, evaluation_loader
@@ -28,14 +32,20 @@ from ops.training import predict, probabilities
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
-    parser.add_argument("--experiment", required=True, help="directory of a training run")
+    parser.add_argument(
+        "--experiment", required=True, nargs="+", help="directory of a training run; of several, the average"
+    )
     parser.add_argument("--test_df", required=True, help="table of clips, any CSV with fname")
     parser.add_argument("--output_df", required=True, help="predictions to write, CSV")
     parser.add_argument("--test_data_dir", required=True, help="folder of the clips")
     parser.add_argument("--classmap", required=True, help="JSON {class: index} of the experiment")
-    parser.add_argument("--batch_size", type=cli.COUNT, default=32, help="clips per batch")
+    parser.add_argument(
+        "--batch_size", type=cli.COUNT, default=32, help="clips of 10 s per batch; of shorter ones more"
+    )
     training_cli.add_device_arguments(parser)
+    training_cli.add_acceleration_arguments(parser)
     args = parser.parse_args(argv)
+    training_cli.check_compiler(parser, args)
     args.device = training_cli.resolve_device(parser, args.device)
     return args
 
@@ -43,14 +53,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = cli.output_path(args.output_df)
-    experiment = Experiment.load(args.experiment)
     classes = list(load_class_map(args.classmap))
-    if classes != experiment.config["data"]["classes"]:
-        raise DataError(
-            f"{args.classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
-            f"has {experiment.config['network']['n_classes']}; give the class map it was trained with"
-        )
-    models = load_models(experiment, args.device)
+    members = [load_models(Experiment.load(path), args, classes) for path in args.experiment]
+    models = [model for folds in members for model in folds]
     fnames = read_table(args.test_df, ["fname"])["fname"].tolist()
     paths, lengths = probe_clips(fnames, args.test_data_dir, args.test_df)
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
@@ -63,15 +68,27 @@ def main(argv: list[str] | None = None) -> int:
         raise DataError(f"{args.test_df}: none of its {len(fnames)} clips can be read; {errors[0]}")
 
     good = [index for index in range(len(clips)) if index not in unreadable]
-    mean = probabilities(logits[:, good]).mean(axis=0)  # (clips, classes): the folds' mean
+    mean = average_of_members(probabilities(logits[:, good]), [len(folds) for folds in members])
     predictions = Predictions([clips[index].fname for index in good], classes, mean)
     write_predictions(output, predictions.completed(fnames))
-    print(f"{output}: {len(fnames)} clips, {len(models)} folds of {experiment.directory}")
+    print(f"{output}: {len(fnames)} clips, {len(models)} networks of {', '.join(args.experiment)}")
     return report_bad_clips(output, fnames, errors) if errors else 0
 
 
-def load_models(experiment: Experiment, device) -> list[Classifier]:
-    """The best models of all finished folds; a warning names folds that are still to come."""
+def average_of_members(scores: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """(models, clips, classes), the folds of each experiment in a row -> the experiments' mean."""
+    ends = np.cumsum(sizes)
+    folds = [scores[end - size : end].mean(axis=0) for end, size in zip(ends, sizes, strict=True)]
+    return np.mean(folds, axis=0)
+
+
+def load_models(experiment: Experiment, args: argparse.Namespace, classes: list[str]) -> list[Classifier]:
+    """The best models of all finished folds, ready to predict; a warning names folds still to come."""
+    if classes != experiment.config["data"]["classes"]:
+        raise DataError(
+            f"{args.classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
+            f"has {experiment.config['network']['n_classes']}; give the class map it was trained with"
+        )
     n_folds = experiment.config["data"]["n_folds"]
     results = experiment.results()
     done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
@@ -87,7 +104,9 @@ def load_models(experiment: Experiment, device) -> list[Classifier]:
         except (TypeError, ValueError) as error:
             raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
         load_weights(model, experiment.checkpoint(fold, "best_model"))
-        models.append(model.to(device).eval())
+        fold_batch_norms(model.eval())
+        accelerate(model.to(args.device), args.device, args.amp, args.compile)
+        models.append(model)
     return models
 
 

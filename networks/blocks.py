@@ -35,7 +35,7 @@ POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     """Zeroes what lies behind each clip's last frame; mask (batch, 1, [1,] frames) of 0 and 1."""
-    return x if mask is None else x * mask
+    return x if mask is None else x * mask.to(x.dtype)
 
 
 def pool_mask(mask: Tensor | None) -> Tensor | None:
@@ -100,6 +100,7 @@ class RecurrentPool(nn.Module):
     """(batch, depth, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
 
     2D maps are averaged over their features first; LayerNorm runs over the channels of each frame.
+    In float32 even under mixed precision: errors would add up over the frames.
     """
 
     HIDDEN = 128
@@ -112,9 +113,10 @@ class RecurrentPool(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if x.dim() == 4:
             x = x.mean(2)
-        x = self.norm(x.transpose(1, 2))  # (batch, frames, depth)
-        if mask is not None:
-            frames = mask.flatten(1).sum(1).round().long().cpu()
-            x = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
-        _, hidden = self.gru(x)  # (2 directions, batch, 128)
-        return torch.cat([hidden[0], hidden[1]], dim=1)
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.norm(x.transpose(1, 2).to(self.norm.weight.dtype))  # (batch, frames, depth)
+            if mask is not None:
+                frames = mask.flatten(1).sum(1).round().long().cpu()
+                x = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
+            _, hidden = self.gru(x)  # (2 directions, batch, 128)
+            return torch.cat([hidden[0], hidden[1]], dim=1)

@@ -120,6 +120,11 @@ class Classifier(nn.Module):
             nn.Linear(width, config.n_classes),
         )
 
+    @property
+    def front_end_key(self) -> tuple[str, int]:
+        """Networks with equal keys extract equal features."""
+        return self.config.features, len(self.blocks)
+
     def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.classify(*self.extract_features(signal, lengths))
 
@@ -148,7 +153,8 @@ class Classifier(nn.Module):
             aggregation = index - self.config.start_deep_supervision_on
             if aggregation >= 0:
                 vectors.append(self.aggregations[aggregation](x, mask))
-        return self.head(torch.cat(vectors, dim=1))
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would tie close scores
+            return self.head(torch.cat(vectors, dim=1).to(self.head[1].weight.dtype))
 
 
 def extend_short_clips(

@@ -4,8 +4,8 @@ upper   cli (parsers, errors), training_cli (training flags -> config), cross_va
         steps of a run)
 middle  training (the loop), run_tables (which clips a run uses), datasets (clips -> batches),
         clip_checks (headers)
-leaves  audio, batching, checkpoints, experiment, features, files, folds, labels, losses, metrics,
-        interruption, optimization, predictions, relabeling, summaries, tables, transforms
+leaves  acceleration, audio, batching, checkpoints, experiment, features, files, folds, labels, losses,
+        metrics, interruption, optimization, predictions, relabeling, summaries, tables, transforms
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

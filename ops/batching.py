@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from ops.audio import SAMPLE_RATE
 from ops.errors import DataError
 from ops.transforms import Sample
+
+REFERENCE_SAMPLES = 10 * SAMPLE_RATE
+MOST_CLIPS = 4
 
 
 class TrainingBatches:
@@ -39,10 +43,20 @@ class TrainingBatches:
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of indices, longest clips first, so that clips of similar length share a batch.
 
-    The longest batch comes first: memory runs out in the first second or not at all.
+    A batch holds what batch_size clips of 10 s hold, in samples of its longest clip: fewer clips where
+    they are longer (at least one), more where they are shorter (at most MOST_CLIPS * batch_size). So
+    memory depends on batch_size alone, and short clips do not come in tiny batches. The longest clips
+    come first: memory runs out in the first second or not at all.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
-    return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+    budget = batch_size * REFERENCE_SAMPLES
+    batches, start = [], 0
+    while start < len(order):
+        longest = max(int(lengths[order[start]]), 1)
+        count = min(max(budget // longest, 1), MOST_CLIPS * batch_size)
+        batches.append(order[start : start + count].tolist())
+        start += count
+    return batches
 
 
 def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ops.acceleration import accelerate
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
@@ -106,6 +107,7 @@ def run_fold(
     experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
     torch.manual_seed(config["train"]["seed"] + fold)
     model = build_network(config["network"]).to(runtime.device)
+    accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
     best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 
     load_weights(model, experiment.checkpoint(fold, "best_model"))

@@ -113,18 +113,20 @@ def evaluation_loader(
 
 
 def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=num_workers,
-        collate_fn=pad_collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_leave_process_group,
-        # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
-        # not once an epoch, and from torch's generator that would shift the dropout draws.
-        generator=torch.Generator(),
-        persistent_workers=persistent and num_workers > 0,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user's choice
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=num_workers,
+            collate_fn=pad_collate,
+            pin_memory=pin_memory,
+            worker_init_fn=_leave_process_group,
+            # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
+            # not once an epoch, and from torch's generator that would shift the dropout draws.
+            generator=torch.Generator(),
+            persistent_workers=persistent and num_workers > 0,
+        )
 
 
 def _leave_process_group(worker: int) -> None:

@@ -99,7 +99,7 @@ class LogSpectrogram(nn.Module):
         self.spec = parse_features(descriptor)
         n_fft, hop, n_mels = self.spec.n_fft, self.spec.hop, self.spec.n_mels
         # Padded by reflect_pad, clip by clip: torchaudio would reflect a shorter clip's zeros.
-        self.spectrogram = Spectrogram(n_fft=n_fft, hop_length=hop, power=1.0, center=False)
+        self.spectrogram = Spectrogram(n_fft=n_fft, hop_length=hop, power=None, center=False)
         self.spectrogram.register_buffer("window", self.spectrogram.window, persistent=False)
         filters = None
         if n_mels is not None:
@@ -119,7 +119,8 @@ class LogSpectrogram(nn.Module):
     def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         with torch.autocast(signal.device.type, enabled=False):
             padded = reflect_pad(signal.float(), lengths, self.spec.n_fft // 2)
-            magnitude = self.spectrogram(padded)  # (batch, n_fft // 2 + 1, frames)
+            spectrum = self.spectrogram(padded)  # (batch, n_fft // 2 + 1, frames), complex
+            magnitude = torch.hypot(spectrum.real, spectrum.imag)  # abs() takes twice the time on CPUs
             if self.filters is not None:
                 magnitude = self.filters @ magnitude  # (batch, n_mels, frames)
             if lengths is not None:

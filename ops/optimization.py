@@ -11,10 +11,10 @@ import torch
 
 OPTIMIZERS = {
     "adam": lambda parameters, lr, weight_decay: torch.optim.Adam(
-        parameters, lr=lr, weight_decay=weight_decay, amsgrad=True
+        parameters, lr=lr, weight_decay=weight_decay, amsgrad=True, fused=True
     ),
     "momentum": lambda parameters, lr, weight_decay: torch.optim.SGD(
-        parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True
+        parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True
     ),
 }
 GRAMMAR = "1cycle_<min>_<max> (as 1cycle_0.0001_0.005) or steplr_<epochs>_<gamma> (as steplr_1_0.5)"

@@ -225,7 +225,23 @@ def predict(
     for model in models:
         model.eval()
     done = 0
+
+    def settle(batch: dict, scores: Tensor) -> None:
+        nonlocal loss_sum, done
+        index, scores = batch["index"].numpy(), scores.cpu()
+        logits[:, index] = scores.numpy()
+        done += len(index)
+        bar.update(len(index))
+        if loss_fn is not None and batch["labels"] is not None:
+            loss_sum += float(loss_fn(scores[0], batch["labels"])) * len(index)
+            truth[index] = batch["labels"].numpy()
+            scored = ~np.isnan(logits[0]).any(axis=1)
+            score = lwlrap(truth[scored], logits[0][scored])
+            bar.set_postfix(loss=f"{loss_sum / done:.4f}", lwlrap=f"{score:.4f}")
+
     with tqdm(total=n_clips, desc=description, unit="clip", leave=False) as bar:
+        # A batch's scores are fetched after the next one is under way: a GPU never waits for that.
+        pending = None
         for batch in loader:
             if stop is not None:
                 stop.check()
@@ -233,24 +249,25 @@ def predict(
             bar.update(len(batch["errors"]))
             if not len(batch["index"]):
                 continue
-            index = batch["index"].numpy()
-            signal = batch["signal"].to(device, non_blocking=True)
-            # One front end's features for all models; its weights are none of theirs.
-            features, frames = models[0].extract_features(signal, batch["lengths"])
-            for row, model in enumerate(models):
-                scores = model.classify(features, frames).float().cpu()
-                logits[row, index] = scores.numpy()
-                if row == 0 and loss_fn is not None and batch["labels"] is not None:
-                    loss_sum += float(loss_fn(scores, batch["labels"])) * len(index)
-                    truth[index] = batch["labels"].numpy()
-            bar.update(len(index))
-            done += len(index)
-            if loss_fn is not None:
-                scored = ~np.isnan(logits[0]).any(axis=1)
-                score = lwlrap(truth[scored], logits[0][scored])
-                bar.set_postfix(loss=f"{loss_sum / done:.4f}", lwlrap=f"{score:.4f}")
+            scores = _scores(models, batch["signal"].to(device, non_blocking=True), batch["lengths"])
+            if pending is not None:
+                settle(*pending)
+            pending = batch, scores
+        if pending is not None:
+            settle(*pending)
     mean_loss = loss_sum / done if done and loss_fn is not None else math.nan
     return logits, mean_loss, errors
+
+
+def _scores(models: list[nn.Module], signal: Tensor, lengths: Tensor) -> Tensor:
+    """(models, batch, classes) logits; models of equal front_end_key share one pass of the front end."""
+    features: dict = {}
+    scores = []
+    for model in models:
+        if model.front_end_key not in features:
+            features[model.front_end_key] = model.extract_features(signal, lengths)
+        scores.append(model.classify(*features[model.front_end_key]).float())
+    return torch.stack(scores)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ops import cli
+from ops.acceleration import missing_compiler
 from ops.features import GRAMMAR as FEATURES_GRAMMAR
 from ops.features import parse_features
 from ops.losses import LOSSES
@@ -35,6 +36,26 @@ def add_device_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--num_workers", type=cli.number(int, 0), default=4, help="loader processes; 0 loads in the main one"
     )
+
+
+def add_acceleration_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--amp",
+        action="store_true",
+        help="compute in bfloat16 where that is safe; front end, heads and loss stay float32",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile: a minute or two to begin with, then faster; needs a C++ compiler",
+    )
+
+
+def check_compiler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """parser.error where --compile has no compiler."""
+    missing = missing_compiler() if args.compile else None
+    if missing:
+        parser.error(missing)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequency_encoding: bool) -> None:
@@ -160,6 +181,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
     group.add_argument("--log_interval", type=cli.COUNT, default=10, help="batches between reports")
     group.add_argument("--save_every", type=cli.COUNT, default=1, help="epochs between kept models")
     add_device_arguments(group)
+    add_acceleration_arguments(group)
 
 
 def check_training_arguments(
@@ -190,6 +212,7 @@ def check_training_arguments(
         missing = missing_effects_engine(args.effects)
         if missing:
             parser.error(missing)
+    check_compiler(parser, args)
     args.device = resolve_device(parser, args.device)
 
 
@@ -226,7 +249,7 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
     )
     train_keys = (
         "loss optimizer lr scheduler weight_decay epochs batch_size accumulation_steps seed p_mixup p_aug "
-        "effects p_shuffle p_silence switch_off_augmentations_on"
+        "effects p_shuffle p_silence switch_off_augmentations_on amp compile"
     )
     return {
         "network": network_section(args, kind, len(class_map)),

@@ -58,17 +58,27 @@ def test_resuming_leaves_out_the_batches_done(first_batch):
 
 
 def test_batches_by_length_exact():
-    assert batches_by_length([5, 9, 1, 9, 7], 2) == [[1, 3], [4, 0], [2]]
-    assert batches_by_length([3], 4) == [[0]]
+    """Two clips of 10 s a batch: one of 20 s, two of 10 s, four of 5 s, and never more than eight."""
+    ten = 441_000
+    assert batches_by_length([5, 9, 1, 9, 7], 2) == [[1, 3, 4, 0, 2]]
+    assert batches_by_length([ten, 3 * ten, ten, 2 * ten, ten // 2], 2) == [[1], [3], [0, 2], [4]]
+    assert batches_by_length([ten // 2] * 5, 2) == [[0, 1, 2, 3], [4]]
+    assert [len(batch) for batch in batches_by_length([9] * 20, 2)] == [8, 8, 4]
+    assert batches_by_length([0], 4) == [[0]]
     assert batches_by_length([], 4) == []
 
 
 def test_batches_by_length_waste_the_least():
-    lengths = np.random.default_rng(0).integers(1, 1000, 50)
+    lengths = np.random.default_rng(0).integers(1, 30 * 44_100, 200)
     batches = batches_by_length(lengths, 8)
-    assert sorted(index for batch in batches for index in batch) == list(range(50))
+    assert sorted(index for batch in batches for index in batch) == list(range(200))
     for batch, following in zip(batches, batches[1:], strict=False):
-        assert len(batch) == 8 and lengths[batch].min() >= lengths[following].max()
+        assert lengths[batch].min() >= lengths[following].max()
+    for batch in batches:
+        padded = len(batch) * lengths[batch].max()
+        assert padded <= 8 * 441_000 and len(batch) <= 32
+    waste = sum(len(batch) * lengths[batch].max() for batch in batches) / lengths.sum()
+    assert waste < 1.15
 
 
 def test_pad_collate_exact():

@@ -17,6 +17,8 @@ from ops.training import Trainer, predict, probabilities
 class TinyModel(nn.Module):
     """Logits are a linear map of the first three samples."""
 
+    front_end_key = "first three samples"
+
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
