@@ -240,7 +240,7 @@ def test_evaluation_takes_the_whole_clip_as_it_is(clips):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_loader_gives_every_clip_once(clips, bad_clip, workers):
     table = [replace(clip, labels=None) for clip in clips[:3]] + [bad_clip, *clips[3:]]
-    batches = list(evaluation_loader(table, 4, workers, False))
+    batches = list(evaluation_loader(table, 1, workers, False))  # of such short clips four a batch
     assert [index for batch in batches for index in batch["index"].tolist()] == [8, 7, 6, 5, 4, 2, 1, 0]
     assert [index for batch in batches for index, _ in batch["errors"]] == [3]
     for batch in batches:
