@@ -36,8 +36,8 @@ killtest: setup
 	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k killed_at_random
 
 bench: setup
-	$(VENV)/bin/python benchmarks/networks.py
-	$(VENV)/bin/python benchmarks/relabeling.py
+	$(VENV)/bin/python benchmarks/run.py
+	$(VENV)/bin/python benchmarks/run.py --scaling
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
