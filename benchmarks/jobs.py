@@ -130,6 +130,25 @@ def five_folds(depth: int, plain: bool = False, amp: bool = False, workers: int 
     return setup
 
 
+def prediction(n_clips: int):
+    """Scores of a small network on n_clips clips of up to a second: what grows is the table."""
+
+    def setup(device: torch.device) -> Job:
+        folder = Path(tempfile.mkdtemp(prefix="clips_"))
+        names = competition_clips(folder, n_clips, max_seconds=1)
+        model = network("2d", 4, device).eval()
+
+        def score(_: int) -> None:
+            paths, lengths = probe_clips(names, str(folder), "table")
+            clips = [Clip(*row) for row in zip(names, paths, lengths, strict=True)]
+            predict([model], evaluation_loader(clips, 32, 2, False), N_CLASSES, device, "benchmark")
+
+        score.folder = folder
+        return score
+
+    return setup
+
+
 def lsep(loss_fn: Callable, n_classes: int, n_clips: int = 64):
     """Forward and backward of the loss alone."""
 
@@ -251,6 +270,10 @@ GPU_JOBS: dict[str, tuple[str, dict[str, float], dict[str, Callable]]] = {
 # Cost as the work grows: name -> (what grows, [(size, setup)]).
 SCALING: dict[str, tuple[str, list[tuple[int, Callable]]]] = {
     "lsep": ("classes, 64 clips", [(n, lsep(lsep_loss, n)) for n in (80, 400, 2_000, 10_000, 20_000)]),
+    "predict": (
+        "clips of up to 1 s, depth 4",
+        [(n, prediction(n)) for n in (100, 1_000, 10_000)],
+    ),
     "relabel": (
         "rows x 80, scoring_1000, whole process",
         [(n, relabeling("scoring_1000", n)) for n in (20_000, 100_000, 1_000_000)],
