@@ -104,7 +104,8 @@ def run_script(main: Callable[[], int | None]) -> None:
     try:
         code = main() or 0
     except DataError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        for line in getattr(error, "lines", [str(error)]):
+            print(f"error: {' '.join(line.splitlines())}", file=sys.stderr)
         code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
         command = shlex.join(["python", *sys.argv, *([] if "--resume" in sys.argv else ["--resume"])])

@@ -1,51 +1,66 @@
-"""All that is wrong with the clips of a run's tables, found at once and before training."""
+"""All that is wrong with the clips of a run's tables, found at once and before training.
+
+`check_sources` finds everything, as check_data.py does; `check_headers` what would stop a run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
 from ops.clip_checks import SHOWN, clip_path
-from ops.errors import DataError
-from ops.labels import load_class_map, split_labels
+from ops.errors import DataError, ProblemsError
+from ops.labels import load_class_map, split_labels, with_nearest
 from ops.tables import scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 
 
+REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+
+
 @dataclass(frozen=True)
 class Kind:
-    """stops_training: an error, else a warning; detailed: the summary needs more than the fname."""
+    """remedy: what to do about an error, empty for a warning; detailed: the summary tells the details.
 
-    stops_training: bool
+    of_clip: the clip alone is unusable, and training can go on without it.
+    """
+
+    remedy: str = ""
     detailed: bool = False
+    of_clip: bool = False
+
+    @property
+    def stops_training(self) -> bool:
+        return bool(self.remedy)
 
 
 KINDS = {  # in the order of the report
-    "unusable table, class map or folder": Kind(True, True),
-    "malformed row": Kind(True, True),
-    "duplicate fname": Kind(True),
-    "unsafe fname": Kind(True),
-    "unknown label": Kind(True, True),
-    "missing": Kind(True),
-    "empty": Kind(True),
-    "unreadable": Kind(True),
-    "silent": Kind(False),
-    "shorter than one window": Kind(False, True),
-    "other sample rate": Kind(False, True),
-    "several channels": Kind(False, True),
-    "without labels": Kind(False),
-    "class with fewer clips than folds": Kind(False, True),
-    "file that is not in the table": Kind(False),
-    "same audio in training and test": Kind(False, True),
+    "unusable table, class map or folder": Kind("give another path, or make it anew", True),
+    "malformed row": Kind("correct these rows", True),
+    "duplicate fname": Kind("remove the extra rows"),
+    "unsafe fname": Kind("keep all clips of a table inside its folder"),
+    "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
+    "missing": Kind(REPAIR, of_clip=True),
+    "empty": Kind(REPAIR, of_clip=True),
+    "unreadable": Kind(REPAIR, of_clip=True),
+    "silent": Kind(),
+    "shorter than one window": Kind(detailed=True),
+    "other sample rate": Kind(detailed=True),
+    "several channels": Kind(detailed=True),
+    "without labels": Kind(),
+    "class with fewer clips than folds": Kind(detailed=True),
+    "file that is not in the table": Kind(),
+    "same audio in training and test": Kind(detailed=True),
 }
 
 
@@ -75,11 +90,16 @@ class Source:
     data_dir: str
     role: str  # "curated", "noisy" or "test"
     labels: dict[str, str] = field(default_factory=dict)  # fname -> label cell
+    clips: dict[str, tuple[Path, int]] = field(default_factory=dict)  # usable ones: path, samples
     is_whole: bool = False  # the table could be read to its end
 
 
 def check_sources(
-    sources: Sequence[Source], classmap: str | None, n_folds: int, n_fft: int | None, n_threads: int
+    sources: Sequence[Source],
+    classmap: str | None,
+    n_folds: int,
+    n_fft: int | None,
+    n_threads: int,
 ) -> list[Problem]:
     """Reads all tables, every clip and the folders' listings; gives the problems in the order of KINDS.
 
@@ -96,21 +116,69 @@ def check_sources(
             class_map = load_class_map(classmap)
         except DataError as error:
             problems.append(_unusable(classmap, str(error)))
+    problems += _table_problems(sources, class_map)
+    for source in sources:
+        if source.role == "curated" and source.is_whole:
+            problems += _small_classes(source, class_map, n_folds)
+    problems += _clip_problems(sources, lambda path: _examine(path, n_fft), n_threads)
+    problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
+    return _in_order(problems)
+
+
+def check_headers(
+    sources: Sequence[Source], class_map: dict[str, int], decode: bool = False
+) -> list[Problem]:
+    """The quick part of check_sources: what would stop a run, from tables and clips' headers alone.
+
+    Fills in the sources' rows and usable clips. With `decode` every sample is read, which takes as long
+    as an epoch's reading.
+    """
+
+    def probe(path: Path) -> _Examined:
+        n_samples = len(read_audio(path)) if decode else read_header(path).n_samples
+        return _Examined([], path, n_samples)
+
+    problems = _table_problems(sources, class_map)
+    problems += _clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
+    return _in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """Raises a DataError that tells all problems and what to do about them, a line a kind."""
+    if len(problems) == 1 and not problems[0].fname:
+        raise DataError(problems[0].detail)  # it says where and what to do
+    if problems:
+        raise ProblemsError([f"{line}; {KINDS[kind].remedy}" for kind, line in _lines_by_kind(problems)])
+
+
+def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None) -> list[Problem]:
+    problems: list[Problem] = []
     for source in sources:
         problems += _read_rows(source)
         if source.role != "test":
             problems += _label_problems(source, class_map)
-        if source.role == "curated" and source.is_whole:
-            problems += _small_classes(source, class_map, n_folds)
-    problems += _clip_problems(sources, n_fft, n_threads)
-    problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
+    return problems
+
+
+def _in_order(problems: Sequence[Problem]) -> list[Problem]:
     order = list(KINDS)
     return sorted(problems, key=lambda problem: order.index(problem.kind))
 
 
 def summary(problems: Sequence[Problem]) -> list[str]:
     """A line a kind of problem, with the count and the first ten names by table; then the totals."""
-    lines = []
+    lines = [
+        f"{'error' if KINDS[kind].stops_training else 'warning'}: {line}"
+        for kind, line in _lines_by_kind(problems)
+    ]
+    errors = count_errors(problems)
+    return [
+        *lines,
+        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
+    ]
+
+
+def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
     for kind in dict.fromkeys(problem.kind for problem in problems):
         of_kind = [problem for problem in problems if problem.kind == kind]
         tables: dict[str, list[str]] = {}
@@ -118,13 +186,7 @@ def summary(problems: Sequence[Problem]) -> list[str]:
             tables.setdefault(problem.table, []).append(problem.name)
         shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
         more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
-        level = "error" if KINDS[kind].stops_training else "warning"
-        lines.append(" ".join(f"{level}: {len(of_kind)} x {kind}: {shown}{more}".splitlines()))
-    errors = count_errors(problems)
-    return [
-        *lines,
-        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
-    ]
+        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}".splitlines())
 
 
 def count_errors(problems: Sequence[Problem]) -> int:
@@ -165,7 +227,8 @@ def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterato
         names = split_labels(cell)
         unknown = [name for name in names if class_map is not None and name not in class_map]
         if unknown:
-            detail = f"{', '.join(map(repr, unknown))} not in the class map"
+            named = ", ".join(with_nearest(name, class_map) for name in unknown)
+            detail = f"{named} not in the class map"
             yield Problem("unknown label", source.table, fname, detail)
         if not names:
             yield Problem("without labels", source.table, fname, "its label cell is empty")
@@ -179,21 +242,50 @@ def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: in
             yield Problem("class with fewer clips than folds", source.table, "", detail)
 
 
-def _clip_problems(sources: Sequence[Source], n_fft: int | None, n_threads: int) -> list[Problem]:
+@dataclass(frozen=True)
+class _Examined:
+    """What a clip's file shows: (kind, detail) of its problems, its samples' number and digest."""
+
+    found: list[tuple[str, str]]
+    path: Path | None = None
+    n_samples: int = 0
+    digest: bytes | None = None
+
+
+def _clip_problems(
+    sources: Sequence[Source], examine: Callable[[Path], _Examined], n_threads: int
+) -> list[Problem]:
+    """Problems of every clip's file, and clips of the same digest in training and test."""
     readable = [source for source in sources if os.path.isdir(source.data_dir)]
     jobs = [(source, fname) for source in readable for fname in source.labels]
     problems: list[Problem] = []
     training: dict[bytes, tuple[str, str]] = {}  # digest of the samples -> table and fname
     test: list[tuple[bytes, str, str]] = []
+
+    def run(job: tuple[Source, str]) -> _Examined:
+        source, fname = job
+        try:
+            path = clip_path(source.data_dir, fname)
+        except DataError as error:
+            return _Examined([("unsafe fname", str(error))])
+        try:
+            return examine(path)
+        except DataError as error:
+            kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
+            return _Examined([(kind, str(error))])
+
     with ThreadPoolExecutor(n_threads) as pool:
-        examined = pool.map(lambda job: _examine(*job, n_fft), jobs)
-        progress = tqdm(examined, total=len(jobs), desc="clips", unit="clip", leave=False)
-        for (source, fname), (found, digest) in zip(jobs, progress, strict=True):
-            problems += [Problem(kind, source.table, fname, detail) for kind, detail in found]
-            if digest and source.role == "test":
-                test.append((digest, source.table, fname))
-            elif digest:
-                training.setdefault(digest, (source.table, fname))
+        progress = tqdm(
+            pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", leave=False, delay=2
+        )
+        for (source, fname), examined in zip(jobs, progress, strict=True):
+            problems += [Problem(kind, source.table, fname, detail) for kind, detail in examined.found]
+            if examined.path is not None:
+                source.clips[fname] = examined.path, examined.n_samples
+            if examined.digest and source.role == "test":
+                test.append((examined.digest, source.table, fname))
+            elif examined.digest:
+                training.setdefault(examined.digest, (source.table, fname))
     for digest, table, fname in test:
         if digest in training:
             twin = training[digest]
@@ -202,17 +294,9 @@ def _clip_problems(sources: Sequence[Source], n_fft: int | None, n_threads: int)
     return problems
 
 
-def _examine(source: Source, fname: str, n_fft: int | None) -> tuple[list[tuple[str, str]], bytes | None]:
-    """(kind, detail) of a clip's problems, and a digest of its samples unless it has none to tell."""
-    try:
-        path = clip_path(source.data_dir, fname)
-    except DataError as error:
-        return [("unsafe fname", str(error))], None
-    try:
-        header, audio = read_header(path), read_audio(path)
-    except DataError as error:
-        kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
-        return [(kind, str(error))], None
+def _examine(path: Path, n_fft: int | None) -> _Examined:
+    """Everything about a clip; silence has no digest: silent clips of one length are all the same."""
+    header, audio = read_header(path), read_audio(path)
     found = []
     silent = bool(np.ptp(audio) < SILENCE)
     if silent:
@@ -223,8 +307,8 @@ def _examine(source: Source, fname: str, n_fft: int | None) -> tuple[list[tuple[
         found.append(("other sample rate", f"{header.sample_rate} Hz"))
     if header.channels > 1:
         found.append(("several channels", f"{header.channels} channels"))
-    # Silent clips of one length are all the same, which tells nothing.
-    return found, None if silent else hashlib.blake2b(audio.data).digest()
+    digest = None if silent else hashlib.blake2b(audio.data).digest()
+    return _Examined(found, path, len(audio), digest)
 
 
 def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Problem]:

@@ -76,15 +76,19 @@ def encode_labels(
                 multi_hot[row, index] = 1.0
     if unknown:
         name, fname = next(iter(unknown.items()))
-        near = difflib.get_close_matches(name, class_map, n=1)
-        hint = f" (nearest: {near[0]!r})" if near else ""
         more = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
         raise DataError(
-            f"{table}: label {name!r}{hint} of clip {fname!r}{more} not in the class map of "
+            f"{table}: label {with_nearest(name, class_map)} of clip {fname!r}{more} not in the class map of "
             f"{len(class_map)} classes; correct the table, or make the class map from it with "
             "create_class_map.py"
         )
     return multi_hot
+
+
+def with_nearest(name: str, class_map: dict[str, int]) -> str:
+    """A name that the class map lacks, quoted, with the class that it may be a misspelling of."""
+    near = difflib.get_close_matches(name, class_map, n=1)
+    return f"{name!r} (nearest: {near[0]!r})" if near else repr(name)
 
 
 def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:

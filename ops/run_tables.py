@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ops.clip_checks import probe_clips, raise_if_any
+from ops.data_report import KINDS, Source, check_headers, raise_problems
 from ops.datasets import Clip
 from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.labels import encode_labels
-from ops.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -30,80 +28,53 @@ class Tables:
     skipped: list[tuple[str, str, str]]
 
 
-@dataclass
-class TableLoader:
-    """Reads tables and collects what is wrong with all of them, so that one message tells everything.
-
-    With skip_bad_clips unusable clips are no error: they are left out and listed.
-    """
-
-    skip_bad_clips: bool
-    skipped: list[tuple[str, str, str]] = field(default_factory=list)  # table, fname, error
-    errors: list[DataError] = field(default_factory=list)
-
-    def load(
-        self, table: str, data_dir: str, class_map: dict[str, int] | None, is_noisy: bool = False
-    ) -> list[Clip]:
-        """The clips of a table, in its order; without a class map they have no labels."""
-        clips: list[Clip] = []
-        with self._collecting():
-            frame = read_table(table, ["fname"] if class_map is None else ["fname", "labels"])
-            fnames = frame["fname"].tolist()
-            labels: Sequence[np.ndarray | None] = [None] * len(fnames)
-            if class_map is not None:
-                with self._collecting():
-                    labels = list(encode_labels(frame["labels"], class_map, table, fnames))
-            paths, lengths = probe_clips(fnames, data_dir, table, decode=self.skip_bad_clips)
-            bad = [(f, e) for f, e in zip(fnames, lengths, strict=True) if isinstance(e, DataError)]
-            if not self.skip_bad_clips:
-                raise_if_any([error for _, error in bad], table)
-            self.skipped += [(table, fname, str(error)) for fname, error in bad]
-            rows = zip(fnames, paths, lengths, labels, strict=True)
-            clips = [Clip(*row, is_noisy=is_noisy) for row in rows if not isinstance(row[2], DataError)]
-            if not clips:
-                raise DataError(f"{table}: none of its {len(fnames)} clips can be used; {bad[0][1]}")
-        return clips
-
-    def raise_collected(self) -> None:
-        """Raises one DataError of all errors found."""
-        if len(self.errors) == 1:
-            raise self.errors[0]
-        if self.errors:
-            raise DataError(
-                f"{len(self.errors)} problems: "
-                + " ".join(f"({number}) {error}." for number, error in enumerate(self.errors, start=1))
-            )
-
-    @contextmanager
-    def _collecting(self) -> Iterator[None]:
-        try:
-            yield
-        except DataError as error:
-            self.errors.append(error)
-
-
 def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_dir: str | None) -> Tables:
-    """Loads the tables that the config's `data` section names, and the test table."""
+    """Loads the tables that the config's `data` section names, and the test table.
+
+    Raises a DataError that tells everything that is wrong with all of them. With skip_bad_clips
+    unusable clips are no error: they are left out and listed.
+    """
     class_map = {name: index for index, name in enumerate(data["classes"])}
-    loader = TableLoader(data["skip_bad_clips"])
-    curated = loader.load(data["train_df"], data["train_data_dir"], class_map)
-    noisy = []
+    sources = [Source(data["train_df"], data["train_data_dir"], "curated")]
     if data["noisy_train_df"]:
-        noisy = loader.load(data["noisy_train_df"], data["noisy_train_data_dir"], class_map, is_noisy=True)
-    test, test_fnames = [], []
+        sources.append(Source(data["noisy_train_df"], data["noisy_train_data_dir"], "noisy"))
     if sample_submission and test_data_dir:
-        test = loader.load(sample_submission, test_data_dir, None)
-    loader.raise_collected()
-    if test:
-        test_fnames = read_table(sample_submission, ["fname"])["fname"].tolist()
-    seed = data["kfold_seed"]
+        sources.append(Source(sample_submission, test_data_dir, "test"))
+    skip = data["skip_bad_clips"]
+    problems = check_headers(sources, class_map, decode=skip)
+    bad = [problem for problem in problems if KINDS[problem.kind].of_clip] if skip else []
+    raise_problems([problem for problem in problems if problem not in bad])
+    clips: dict[str, list[Clip]] = {"curated": [], "noisy": [], "test": []}
+    for source in sources:
+        clips[source.role] = _clips_of(source, class_map)
+    seed, curated, noisy = data["kfold_seed"], clips["curated"], clips["noisy"]
     if data["max_samples"]:
         curated, noisy = (_draw(clips, data["max_samples"], seed) for clips in (curated, noisy))
     holdout = []
     if data["holdout_size"]:
         development, held_out = split_holdout(len(curated), data["holdout_size"], seed)
         curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
-    return Tables(list(class_map), curated, noisy, holdout, test, test_fnames, loader.skipped)
+    test_fnames = [fname for source in sources if source.role == "test" for fname in source.labels]
+    skipped = [(problem.table, problem.fname, problem.detail) for problem in bad]
+    return Tables(list(class_map), curated, noisy, holdout, clips["test"], test_fnames, skipped)
+
+
+def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
+    """The usable clips of a checked table, in its order; those of a test table have no labels."""
+    fnames = [fname for fname in source.labels if fname in source.clips]
+    if not fnames:
+        raise DataError(
+            f"{source.table}: none of its {len(source.labels)} clips in {source.data_dir} can be used; "
+            "check_data.py lists why"
+        )
+    labels: Sequence[np.ndarray | None] = [None] * len(fnames)
+    if source.role != "test":
+        cells = [source.labels[fname] for fname in fnames]
+        labels = list(encode_labels(cells, class_map, source.table, fnames))
+    return [
+        Clip(fname, *source.clips[fname], label, source.role == "noisy")
+        for fname, label in zip(fnames, labels, strict=True)
+    ]
 
 
 def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:

@@ -173,8 +173,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 1 x malformed row: {noisy}: row 9 has an empty fname",
         f"error: 2 x duplicate fname: {curated}: c0.wav; {test}: t1.wav",
         f"error: 1 x unsafe fname: {noisy}: ../test/t0.wav",
-        f"error: 2 x unknown label: {curated}: typo.wav ('Bakr', 'Moew' not in the class map); "
-        f"{noisy}: typo.wav ('Bakr' not in the class map)",
+        f"error: 2 x unknown label: {curated}: typo.wav ('Bakr' (nearest: 'Bark'), 'Moew' (nearest: 'Meow') "
+        f"not in the class map); {noisy}: typo.wav ('Bakr' (nearest: 'Bark') not in the class map)",
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav",

@@ -1,6 +1,7 @@
 """Every script end to end on generated clips: one round of the loop, and what users do wrong."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -247,7 +248,7 @@ def test_experiment_holds_no_host_name_and_no_environment(training_flags, only_e
 def test_label_outside_the_class_map(toy, training_flags, tmp_path):
     classmap = tmp_path / "few.json"
     classmap.write_text(json.dumps({name: i for i, name in enumerate(CLASSES[1:])}))
-    with pytest.raises(DataError, match="label 'Alarm'.*create_class_map.py"):
+    with pytest.raises(DataError, match="4 x unknown label: .*'Alarm' not in .*create_class_map.py"):
         train_2d_cnn.main(training_flags(classmap=classmap))
     assert not (tmp_path / "experiments").exists()
 
@@ -258,7 +259,7 @@ def test_all_unusable_clips_are_named_at_once(toy, training_flags, tmp_path):
     (folder / "curated_0000.wav").unlink()
     (folder / "curated_0001.wav").write_bytes(b"")
     soundfile.write(folder / "curated_0002.wav", np.zeros(0), 44100)
-    with pytest.raises(DataError, match="3 of its clips.*0000.*0001.*0002"):
+    with pytest.raises(DataError, match="1 x missing: .*0000.*; 2 x empty: .*0001.*0002.*--skip_bad_clips"):
         train_2d_cnn.main(training_flags(train_data_dir=folder))
     assert not (tmp_path / "experiments").exists()
 
@@ -271,10 +272,30 @@ def test_problems_of_all_tables_are_told_at_once(toy, training_flags, tmp_path):
     flags = {**with_noisy(toy), "noisy_train_data_dir": tmp_path / "none", "train_data_dir": folder}
     with pytest.raises(DataError) as raised:
         train_2d_cnn.main(training_flags(**flags, classmap=classmap))
-    message = str(raised.value)
-    assert message.startswith("4 problems: (1) ") and len(message.splitlines()) == 1
-    assert message.count("label 'Alarm'") == 2 and "curated_0002.wav" in message
-    assert f"{tmp_path / 'none'}: expected the folder" in message
+    folders, labels, missing = raised.value.lines
+    assert folders.startswith("1 x unusable table") and f"{tmp_path / 'none'}: expected the folder" in folders
+    assert re.match(r"\d+ x unknown label: .*train_curated.csv: .*train_noisy.csv: ", labels)
+    assert re.fullmatch(r"1 x missing: .*: curated_0002.wav; repair .*--skip_bad_clips", missing)
+
+
+def test_ten_of_each_kind_and_the_count_a_line_a_kind(toy, training_flags, tmp_path, run_script):
+    folder, table = tmp_path / "clips", tmp_path / "table.csv"
+    shutil.copytree(toy.folder / "train_curated", folder)
+    for number in range(12):
+        (folder / f"curated_{number:04}.wav").unlink()
+    (folder / "curated_0013.wav").write_bytes(b"no audio")
+    rows = pd.read_csv(toy.folder / "train_curated.csv")
+    pd.concat([rows, rows[20:22]]).to_csv(table, index=False)
+    done = run_script("train_2d_cnn.py", *training_flags(train_df=table, train_data_dir=folder))
+    assert done.returncode == 1
+    ten = ", ".join(f"curated_{number:04}.wav" for number in range(10))
+    repair = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+    assert done.stderr.splitlines() == [
+        f"error: 2 x duplicate fname: {table}: curated_0020.wav, curated_0021.wav; remove the extra rows",
+        f"error: 12 x missing: {table}: {ten}; and 2 more; {repair}",
+        f"error: 1 x unreadable: {table}: curated_0013.wav; {repair}",
+    ]
+    assert not (tmp_path / "experiments").exists()
 
 
 def test_skipping_bad_clips_goes_on_and_lists_them(toy, training_flags, tmp_path, only_experiment):
@@ -286,7 +307,7 @@ def test_skipping_bad_clips_goes_on_and_lists_them(toy, training_flags, tmp_path
     soundfile.write(folder / "curated_0001.wav", nan, 44100, subtype="FLOAT")
     (test / "test_0003.wav").write_bytes(b"no audio")
     flags = {**with_test(toy), "train_data_dir": folder, "test_data_dir": test}
-    with pytest.raises(DataError, match="1 of its clips.*curated_0000.*--skip_bad_clips"):
+    with pytest.raises(DataError, match="1 x missing: .*curated_0000.*--skip_bad_clips"):
         train_2d_cnn.main(training_flags(**flags, epochs=1))
     train_2d_cnn.main(training_flags("--skip_bad_clips", **flags, epochs=1))
     skipped = pd.read_csv(only_experiment() / "skipped_clips.csv")
