@@ -90,11 +90,12 @@ function showClasses() {
 
 function showConfusions(showClass) {
   const most = Math.max(...DATA.confusions.map((one) => one.share), 1e-9);
-  fillTable(byId("confusions"), ["true class", "stands above it", ["clips"], ["lwlrap lost"], "share of all lost"],
+  fillTable(byId("confusions"), ["true class", "stands above it", ["clips"], "lwlrap lost"],
     DATA.confusions.map((one) => [
       element("button", { type: "button", click: () => showClass(one.true) }, one.true),
-      one.wrong, [`${one.clips} of ${one.of_clips}`], [one.cost.toFixed(4)],
-      element("div", {}, bar(one.share / most), element("span", { class: "faint" }, `${(100 * one.share).toFixed(1)} %`))]));
+      one.wrong, [`${one.clips} of ${one.of_clips}`],
+      element("div", {}, `${one.cost.toFixed(4)} `,
+        element("span", { class: "faint" }, `${(100 * one.share).toFixed(1)} %`), bar(one.share / most))]));
 }
 
 function showClips() {
