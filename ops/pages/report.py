@@ -43,6 +43,11 @@ def read_out_of_fold(experiment: Experiment, train_df: str) -> OutOfFold | None:
     done = [k for k in range(experiment.config["data"]["n_folds"]) if "metric" in results.get(f"fold{k}", {})]
     if not done:
         return None
+    if not Path(train_df).is_file():
+        raise DataError(
+            f"{train_df}: expected the table that the experiment was trained on, but it does not exist; "
+            "give it with --train_df"
+        )
     tables = [read_predictions(experiment.predictions(f"val_preds_fold_{k}"), classes) for k in done]
     fnames = [fname for table in tables for fname in table.fnames]
     labels = read_table(train_df, ["fname", "labels"]).set_index("fname")["labels"]

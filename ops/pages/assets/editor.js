@@ -71,6 +71,7 @@ class LabelEditor {
   say(text) {
     this.problem.textContent = text;
     this.problem.hidden = !text;
+    if (text) this.input.focus();
   }
 
   draw() {
