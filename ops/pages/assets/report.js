@@ -90,10 +90,11 @@ function showClasses() {
 
 function showConfusions(showClass) {
   const most = Math.max(...DATA.confusions.map((one) => one.share), 1e-9);
-  fillTable(byId("confusions"), ["true class", "stands above it", ["clips"], "lwlrap lost"],
+  fillTable(byId("confusions"), ["true class, below a wrong one", ["clips"], "lwlrap lost"],
     DATA.confusions.map((one) => [
-      element("button", { type: "button", click: () => showClass(one.true) }, one.true),
-      one.wrong, [`${one.clips} of ${one.of_clips}`],
+      element("div", { class: "pair" },
+        element("button", { type: "button", click: () => showClass(one.true) }, one.true), `below ${one.wrong}`),
+      [`${one.clips} of ${one.of_clips}`],
       element("div", {}, `${one.cost.toFixed(4)} `,
         element("span", { class: "faint" }, `${(100 * one.share).toFixed(1)} %`), bar(one.share / most))]));
 }
