@@ -226,6 +226,7 @@ def test_what_is_wrong_with_the_tables_of_a_review(tmp_path):
         ("fname,labels\nplain.wav,Bark\n", "no column 'decision'"),
         ("fname,decision,labels\nother.wav,keep,\n", "found 'other.wav'"),
         ("fname,decision,labels\nplain.wav,burn,\n", "keep, drop, fix, found 'burn' of 'plain.wav'"),
+        ("fname,decision,labels\nplain.wav,fix,\n", "expected labels for every fix.*'plain.wav'"),
         ("fname,decision,labels\nplain.wav,fix,Bork\n", "label 'Bork'.*nearest: 'Bark'"),
     ]:
         (tmp_path / "decisions.csv").write_text(content)

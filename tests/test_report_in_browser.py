@@ -70,7 +70,9 @@ def test_a_confusion_leads_to_the_clips_of_its_class(report, browser):
 
 def test_a_clip_plays_by_keyboard_and_by_pointer(report, browser):
     browser.open(report)
-    browser.press("down", " ")
+    browser.press("down", " ")  # outside the list they scroll
+    assert not browser.find_all("audio") and not browser.find_all(".card[aria-current=true]")
+    browser.press("n", "down", "up", " ")
     card = browser.find(".card[aria-current=true]")
     assert card.find_element("css selector", ".fname").text == IMAGE
     time = "return document.querySelector('audio').currentTime"
@@ -111,6 +113,6 @@ def test_a_clip_that_cannot_be_read_says_so(tmp_path, browser):
     (experiment.clips / IMAGE).write_bytes(b"no audio")
     browser.open(make_report(experiment))
     assert "cannot be read as audio" in browser.find(".card .problem").text
-    browser.press("down", " ")
+    browser.press("n", " ")
     assert browser.run("return document.querySelector('audio')") is None
     assert FNAMES[3] in browser.texts(".fname")

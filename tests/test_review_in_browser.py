@@ -256,6 +256,15 @@ def test_long_lists_are_made_as_one_comes_to_them_and_linked_sounds_play(browser
         assert browser.run("return document.querySelector('audio').duration") == pytest.approx(2, abs=0.01)
 
 
+def test_a_linked_sound_that_is_gone_says_so(browser, tmp_path):
+    review = make_review(tmp_path, "--link_audio")
+    (review.clips / IMAGE).unlink()
+    browser.open(review.page)
+    browser.press("down", " ")
+    browser.wait(lambda: "cannot be played" in browser.find(".card .problem").text)
+    assert all("ERR_FILE_NOT_FOUND" in message for message in browser.errors())
+
+
 @pytest.mark.parametrize("width", [360, 1200])
 def test_nothing_stands_out_of_the_screen(review, browser, width):
     browser.open(review.page)

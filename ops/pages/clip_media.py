@@ -65,8 +65,7 @@ class ClipMedia:
         features = _pooled(_pooled(features[::-1], ROWS).T, COLUMNS).T
         low, high = float(features.min()), float(features.max())
         levels = np.round((features - low) / max(high - low, 1e-6) * (COLORS - 1)).astype(np.uint8)
-        image = Image.fromarray(levels, mode=None)
-        image = image.convert("L")
+        image = Image.fromarray(levels)
         image.putpalette(_palette())
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ops.clip_checks import clip_path
 from ops.errors import DataError
-from ops.labels import encode_labels
+from ops.labels import encode_labels, split_labels
 from ops.pages.clip_media import ClipMedia
 from ops.pages.report import top_scores
 from ops.predictions import Predictions
@@ -89,6 +89,9 @@ def read_decisions(path: str | Path, data: dict[str, Any]) -> list[list[str]]:
         raise DataError(
             f"{path}: expected the decisions {', '.join(DECISIONS)}, found {decision!r} of {fname!r}"
         )
+    empty = table[(table["decision"] == "fix") & (table["labels"].map(split_labels).map(len) == 0)]
+    if len(empty):
+        raise DataError(f"{path}: expected labels for every fix, found none for {empty['fname'].iloc[0]!r}")
     encode_labels(table["labels"], {name: i for i, name in enumerate(data["classes"])}, path, table["fname"])
     return table.to_numpy().tolist()
 

@@ -69,27 +69,27 @@ class CardList {
 const TYPING = "input:not([type=checkbox]), select, textarea, audio";
 const PRESSING = "button, summary, a, input";
 
-// keys: {key: function}. Nothing is taken from a field that is being typed in, nor Space from a button.
+// keys: {key: function}; one that gives false leaves the key to the browser. Nothing is taken from a field that is being typed in, nor Space from a button.
 function listenToKeys(keys) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.target.matches && event.target.matches(TYPING)) return;
     if (event.key === " " && event.target.matches(PRESSING)) return;
     const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
+    if (action && action() !== false) event.preventDefault();
   });
 }
 
-function listKeys(list, player) {
+// Arrows and Space belong to the list where it is the whole page, else only with the focus in it.
+function listKeys(list, player, wholePage) {
   const next = () => list.go(list.current + 1);
   const previous = () => list.go(list.current - 1);
+  const inList = (act) => () => (wholePage || list.container.contains(document.activeElement) ? act() : false);
   return {
-    ArrowDown: next, n: next, ArrowUp: previous, p: previous,
-    " ": () => {
+    ArrowDown: inList(next), n: next, ArrowUp: inList(previous), p: previous,
+    " ": inList(() => {
       if (!list.card) next();
       if (list.card) player.toggle(list.card.view);
-    },
+    }),
   };
 }

@@ -7,7 +7,7 @@ class Player {
     this.audio.addEventListener("seeked", () => this.showTime());
     for (const event of ["play", "pause", "ended"]) this.audio.addEventListener(event, () => this.showState());
     this.audio.addEventListener("error", () => {
-      if (this.view) this.view.say("This browser cannot play the file; make the page without --link_audio.");
+      if (this.view) this.view.say("This sound cannot be played. If the page links it: is the file still there, in a format the browser knows?");
     });
   }
 

@@ -122,7 +122,7 @@ function showClips() {
   };
   choose.addEventListener("change", draw);
   draw();
-  listenToKeys(listKeys(list, player));
+  listenToKeys(listKeys(list, player, false));
   return (name) => {
     if (!names.includes(name)) choose.append(element("option", { value: name }, name));
     choose.value = name;

@@ -116,7 +116,7 @@ function setUp() {
     if (list.card) act(list.card);
   };
   listenToKeys({
-    ...listKeys(list, player),
+    ...listKeys(list, player, true),
     k: onCard((card) => card.keep()),
     d: onCard((card) => card.drop()),
     f: onCard((card) => card.edit()),
