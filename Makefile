@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 ROOT := $(if $(filter 0,$(shell id -u)),yes)
 
-.PHONY: setup sox demo test killtest bench lint clean
+.PHONY: setup sox chromium demo test killtest bench lint clean
 
 setup: $(VENV)/.installed sox
 
@@ -26,13 +26,19 @@ sox:
 	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q sox; } || \
 	  echo "note: SoX is missing, so --p_aug > 0 will not work; install it: sudo apt-get install sox"
 
+# Only the tests of the pages need a browser.
+chromium:
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
+	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q chromium chromium-driver; } || \
+	  echo "note: Chromium is missing, so the pages' tests are skipped; install it: sudo apt-get install chromium chromium-driver"
+
 demo: setup
 	PYTHON=$(VENV)/bin/python ./demo.sh
 
-test: setup
+test: setup chromium
 	$(VENV)/bin/python -m pytest
 
-killtest: setup
+killtest: setup chromium
 	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k killed_at_random
 
 bench: setup

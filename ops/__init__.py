@@ -3,9 +3,9 @@
 upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
         steps of a run)
 middle  training (the loop), run_tables (which clips a run uses), datasets (clips -> batches),
-        clip_checks (headers)
-leaves  acceleration, audio, batching, checkpoints, experiment, features, files, folds, labels, losses,
-        metrics, interruption, optimization, predictions, relabeling, summaries, tables, transforms
+        clip_checks (headers), pages (a package: report and review as HTML files)
+leaves  acceleration, audio, batching, checkpoints, experiment, features, files, folds, history, labels,
+        losses, metrics, interruption, optimization, predictions, relabeling, summaries, tables, transforms
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

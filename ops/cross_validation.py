@@ -21,6 +21,7 @@ from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
 from ops.errors import DataError
 from ops.experiment import Experiment
+from ops.history import EpochResult, record_epoch
 from ops.interruption import Interrupted, StopRequest
 from ops.losses import LOSSES
 from ops.metrics import lwlrap
@@ -29,7 +30,7 @@ from ops.predictions import Predictions, average, read_predictions, write_predic
 from ops.run_tables import Tables, load_tables, split_fold
 from ops.summaries import FoldSummaries
 from ops.tables import write_table
-from ops.training import EpochResult, Trainer, predict, probabilities, validation_metrics
+from ops.training import Trainer, predict, probabilities, validation_metrics
 from ops.transforms import Augmentation
 
 BuildNetwork = Callable[[dict[str, Any]], nn.Module]
@@ -204,6 +205,7 @@ def _train(
             result = EpochResult(
                 epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
             )
+            record_epoch(experiment.history(fold), result)
             # A validation fold without labels has no metric: then the last epoch counts as the best.
             if not metric <= progress.best_metric:
                 progress.best_metric = metric if math.isfinite(metric) else -math.inf

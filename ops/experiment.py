@@ -119,6 +119,10 @@ class Experiment:
         """predictions/<name>.csv"""
         return self.path("predictions", f"{name}.csv")
 
+    def history(self, fold: int) -> Path:
+        """history/fold_<k>.csv"""
+        return self.path("history", f"fold_{fold}.csv")
+
     def summaries(self, fold: int) -> Path:
         return self.path("summaries", f"fold_{fold}")
 
@@ -127,6 +131,7 @@ class Experiment:
         for folder in (
             self.path("checkpoints", f"fold_{fold}"),
             self.path("predictions"),
+            self.path("history"),
             self.summaries(fold),
         ):
             with disk_errors(folder):
@@ -171,6 +176,7 @@ class Experiment:
                     "other --folds"
                 ) from error
             remove_leftovers(self.checkpoint(fold, "last").parent)
+            remove_leftovers(self.path("history"), f"fold_{fold}.csv")
             for part in ("val", "holdout", "test"):
                 remove_leftovers(self.path("predictions"), f"{part}_preds_fold_{fold}.csv")
             yield

@@ -65,3 +65,26 @@ def _precision_at_labels(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndar
     precision = np.empty(scores.shape)
     np.put_along_axis(precision, order, np.take_along_axis(hits, last, axis=1) / (last + 1), axis=1)
     return precision * positive, positive
+
+
+def confusion_costs(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each wrong class costs by standing above, or level with, a true one.
+
+    A label of rank r with w wrong classes above it has the precision (r - w) / r, so each of them costs
+    1 / r. All costs, divided by the number of labels, are 1 - lwlrap.
+
+    Returns:
+        (classes, classes) costs and (classes, classes) numbers of clips; rows: the true class, columns:
+        the wrong one.
+    """
+    truth, scores = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    positive = truth > 0.5
+    n_classes = truth.shape[1]
+    costs, clips = np.zeros((n_classes, n_classes)), np.zeros((n_classes, n_classes), dtype=np.int64)
+    for name in range(n_classes):
+        rows = positive[:, name]
+        above = scores[rows] >= scores[rows, name, None]  # the label itself, too: their number is its rank
+        wrong = above & ~positive[rows]
+        costs[name] = (wrong / above.sum(axis=1, keepdims=True)).sum(axis=0)
+        clips[name] = wrong.sum(axis=0)
+    return costs, clips

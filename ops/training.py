@@ -39,18 +39,6 @@ class Progress:
     labels: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class EpochResult:
-    """What validation found after an epoch."""
-
-    epoch: int
-    train_loss: float
-    train_lwlrap: float
-    valid_loss: float
-    valid_lwlrap: float
-    learning_rate: float
-
-
 class Trainer:
     """Trains one network on one fold; its state goes into a checkpoint and comes back from it.
 

@@ -26,6 +26,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs CUDA"))
         if "needs_sox" in item.keywords and shutil.which("sox") is None:
             item.add_marker(pytest.mark.skip(reason="needs the SoX binary: apt-get install sox"))
+        if "needs_chromium" in item.keywords and not (
+            shutil.which("chromium") and shutil.which("chromedriver")
+        ):
+            reason = "needs Chromium and its driver: apt-get install chromium chromium-driver"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +98,21 @@ def only_experiment(tmp_path):
         return directory
 
     return find
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    from browser import Browser  # its package is needed only here
+
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The session's Chromium; at the end of the test its console must be empty and the network unused."""
+    chromium.errors(), chromium.requests()
+    yield chromium
+    assert chromium.errors() == []
+    assert chromium.requests() == []

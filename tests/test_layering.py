@@ -18,12 +18,12 @@ def imported(path: Path) -> set[str]:
 
 
 def test_nothing_imports_a_script():
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("ops/*.py"), *ROOT.glob("networks/*.py")]:
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("ops/**/*.py"), *ROOT.glob("networks/*.py")]:
         assert not imported(path) & SCRIPTS, path
 
 
 def test_ops_does_not_import_networks():
-    for path in ROOT.glob("ops/*.py"):
+    for path in ROOT.glob("ops/**/*.py"):
         assert not any(name.split(".")[0] == "networks" for name in imported(path)), path
 
 

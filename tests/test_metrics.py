@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from ops.metrics import lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 
 
 def random_table(seed, clips=40, classes=6, ties=False):
@@ -149,3 +149,25 @@ def test_empty_tables(shape):
 def test_wrong_input_is_an_error(function, truth, scores, message):
     with pytest.raises(ValueError, match=message):
         function(truth, scores)
+
+
+def test_confusion_costs_by_hand():
+    truth = np.array([[1, 0, 1, 0], [0, 1, 0, 0]])
+    scores = np.array([[0.9, 0.8, 0.1, 0.5], [0.7, 0.7, 0.1, 0.9]])
+    costs, clips = confusion_costs(truth, scores)
+    # Clip 0: class 2 has the rank 4, below 1 and 3. Clip 1: class 1 shares the rank 3 with 0, below 3.
+    expected = np.zeros((4, 4))
+    expected[2, [1, 3]], expected[1, [0, 3]] = 1 / 4, 1 / 3
+    np.testing.assert_allclose(costs, expected)
+    np.testing.assert_array_equal(clips, expected > 0)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_confusion_costs_are_what_lwlrap_lacks(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((rng.integers(1, 9), rng.integers(1, 6))) < 0.4
+    scores = rng.choice([0.0, 0.2, 0.5, 1.0], truth.shape)
+    costs, clips = confusion_costs(truth, scores)
+    if truth.any():
+        assert 1 - costs.sum() / truth.sum() == pytest.approx(lwlrap(truth, scores), abs=1e-12)
+    assert not costs[clips == 0].any() and (clips <= truth.sum(axis=0)[:, None]).all()

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Make a page of an experiment: curves, classes, costly confusions, its worst clips to look at and hear.
+
+    python report_experiment.py --experiment experiments/2d_cnn-0a1b2c3d --output report.html
+
+One HTML file that needs no network; an experiment that is still training shows what there is so far. A
+clip of 10 s takes about 0.1 MB of it.
+"""
+
+import argparse
+
+from ops import cli
+from ops.experiment import Experiment
+from ops.files import write_text
+from ops.pages.clip_media import ClipMedia
+from ops.pages.report import read_out_of_fold, report_data
+from ops.pages.template import build_page
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--experiment", required=True, help="directory of a training run")
+    parser.add_argument("--output", required=True, help="page to write, HTML")
+    parser.add_argument("--train_df", help="curated table, where it is no longer where training found it")
+    parser.add_argument("--train_data_dir", help="folder of its clips, likewise")
+    parser.add_argument("--max_clips", type=cli.number(int, 0), default=40, help="worst clips in the page")
+    parser.add_argument(
+        "--max_seconds",
+        type=cli.number(float, 0.1, high=3600),
+        default=10,
+        help="longer clips are cut off there",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    output = cli.output_path(args.output)
+    experiment = Experiment.load(args.experiment)
+    data = experiment.config["data"]
+    clips = read_out_of_fold(experiment, args.train_df or data["train_df"])
+    media = ClipMedia(experiment.config["network"]["features"], args.max_seconds)
+    folder = args.train_data_dir or data["train_data_dir"]
+    shown = report_data(experiment, clips, folder, media, args.max_clips)
+    page = build_page(
+        f"{shown['name']}: report",
+        "report",
+        ["base", "report"],
+        ["dom", "player", "cards", "chart", "report"],
+        shown,
+    )
+    write_text(output, page)
+    done = sum(fold["finished"] for fold in shown["folds"])
+    print(
+        f"{output}: {done} of {shown['n_folds']} folds finished, {len(shown['clips'])} clips, "
+        f"{len(page.encode()) / 1e6:.1f} MB"
+    )
+
+
+if __name__ == "__main__":
+    cli.run_script(main)
