@@ -38,7 +38,7 @@ demo: setup
 test: setup chromium
 	$(VENV)/bin/python -m pytest
 
-killtest: setup chromium
+killtest: setup
 	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k killed_at_random
 
 bench: setup
