@@ -108,8 +108,11 @@ def run_script(main: Callable[[], int | None]) -> None:
             print(f"error: {' '.join(line.splitlines())}", file=sys.stderr)
         code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
-        command = shlex.join(["python", *sys.argv, *([] if "--resume" in sys.argv else ["--resume"])])
-        hint = f"continue with: {command}" if "train" in Path(sys.argv[0]).name else "nothing was written"
+        script = Path(sys.argv[0]).name
+        flags = ["--resume"] if "train" in script and "--resume" not in sys.argv else []
+        command = shlex.join(["python", *sys.argv, *flags])
+        goes_on = "train" in script or "download" in script
+        hint = f"continue with: {command}" if goes_on else "nothing was written"
         print(f"interrupted; {hint}", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except RuntimeError as error:

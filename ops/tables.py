@@ -13,14 +13,18 @@ from ops.errors import DataError
 from ops.files import write_atomically
 
 
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Reads the given columns of a CSV table as text, rows in the file's order.
+def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
+    """Reads the given columns of a CSV table, with `others` all further ones too, as text.
 
-    `fname` must be among the columns. Raises DataError where the file is missing or no CSV, a column
-    is missing, a row has more or fewer cells than the first line (as unquoted labels give), or an
-    fname is empty or stands twice.
+    Rows are in the file's order; the first of the columns names the clips. Raises DataError where the
+    file is missing or no CSV, a column is missing, a row has more or fewer cells than the first line
+    (as unquoted labels give), or an fname is empty or stands twice.
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
+    if others:
+        header = next(_csv_rows(path, expected), [])
+        check_columns(header, path, columns, expected)
+        columns = [*columns, *(name for name in header if name not in columns)]
     cells = []
     for _, row in scan_table(path, columns):
         if isinstance(row, DataError):
@@ -29,7 +33,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     if not cells:
         raise DataError(f"{path}: expected {expected}, found no rows")
     frame = pd.DataFrame(cells, columns=list(columns), dtype=str)
-    check_fnames(frame["fname"], path)
+    check_fnames(frame[columns[0]], path)
     return frame
 
 

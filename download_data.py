@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Download a public data set and lay it out as the other scripts expect it.
+
+    python download_data.py fsdkaggle2019 --output_dir data/
+    python download_data.py esc50 --output_dir data/esc50 --test_folds 5
+
+fsdkaggle2019: Freesound Audio Tagging 2019, Zenodo record 3612637. train_curated/, train_noisy/ and test/
+with train_curated.csv, train_noisy.csv, test_truth.csv (with the column usage: Public or Private) and
+sample_submission.csv; the tables keep Freesound and Flickr ids and licences as further columns. The
+release's own tables, README and licence are in fsdkaggle2019/.
+
+esc50: the ESC-50 repository's archive. Its folds 1 to 4 become train_curated/, its fold 5 test/, unless
+flags say otherwise; the tables have the column fold. README, licence and its own table are in esc50/.
+
+An interrupted run goes on where it stood when the same command is given again, a finished one does nothing.
+Archives lie in <output_dir>/archives/ until they are unpacked; those that you put there yourself are used.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from ops import cli
+from ops.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
+from ops.releases import Release
+
+FOLD = cli.number(int, 1, high=5)
+
+
+def base_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+        raise argparse.ArgumentTypeError(f"expected http://... or https://..., got {text!r}")
+    return text.rstrip("/")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50"), help="what to download")
+    parser.add_argument("--output_dir", required=True, help="folder to lay it out in")
+    parser.add_argument(
+        "--parts", nargs="+", choices=tuple(FSDKAGGLE2019), help="of fsdkaggle2019; without it all three"
+    )
+    parser.add_argument(
+        "--curated_folds", type=FOLD, nargs="+", help="of esc50; without it all but the test folds"
+    )
+    parser.add_argument("--test_folds", type=FOLD, nargs="+", help="of esc50; without it fold 5")
+    parser.add_argument("--keep_archives", action="store_true", help="keep what was downloaded, too")
+    parser.add_argument(
+        "--retries",
+        type=cli.number(int, 0),
+        default=6,
+        help="tries in a row, without a new byte, after the first",
+    )
+    parser.add_argument("--base_url", type=base_url, help=f"a mirror, in place of {ZENODO} or {GITHUB}")
+    args = parser.parse_args(argv)
+    if args.data_set == "esc50" and args.parts:
+        parser.error("--parts belongs to fsdkaggle2019; esc50 takes --curated_folds and --test_folds")
+    if args.data_set == "fsdkaggle2019" and (args.curated_folds or args.test_folds):
+        parser.error("--curated_folds and --test_folds belong to esc50; fsdkaggle2019 takes --parts")
+    args.test_folds = sorted(set(args.test_folds or [5]))
+    args.curated_folds = sorted(set(args.curated_folds or {1, 2, 3, 4, 5} - set(args.test_folds)))
+    both = set(args.curated_folds) & set(args.test_folds)
+    if both:
+        parser.error(f"--curated_folds and --test_folds: expected no fold in both, got {min(both)}")
+    if not args.curated_folds:
+        parser.error("--test_folds: expected at least one fold less, for training; got all five")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    origin = {"data_set": args.data_set}
+    if args.data_set == "esc50":
+        origin |= {"curated_folds": args.curated_folds, "test_folds": args.test_folds}
+    release = Release(args.output_dir, origin, args.retries, args.keep_archives)
+    with release.locked():
+        if args.data_set == "esc50":
+            problems = install_esc50(release, args.base_url or GITHUB, args.curated_folds, args.test_folds)
+        else:
+            parts = args.parts or list(FSDKAGGLE2019)
+            problems = install_fsdkaggle2019(release, args.base_url or ZENODO, parts)
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    print(f"{Path(args.output_dir)}: {args.data_set} is complete; next: create_class_map.py")
+    return cli.EXIT_BAD_CLIPS if problems else 0
+
+
+if __name__ == "__main__":
+    cli.run_script(main)

@@ -1,0 +1,216 @@
+"""Small releases of the form of FSDKaggle2019 and ESC-50, and an HTTP server that serves them badly."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import json
+import struct
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import soundfile
+
+RECORD = "/api/records/3612637"
+ESC50 = "/karolpiczak/ESC-50/archive/master.zip"
+
+
+def wav(seed: int, samples: int = 2000) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, samples)
+    soundfile.write(buffer, noise, 44100, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def zipped(files: dict[str, bytes], comment: bytes = b"") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        archive.comment = comment
+    return buffer.getvalue()
+
+
+def split(archive: bytes, cuts: list[int], zip64: bool = False) -> list[bytes]:
+    """The parts of a split archive, as `zip -s` makes them, cut at the given positions of its entries.
+
+    A directory entry counts from the beginning of its part; with zip64 from a zip64 field.
+    """
+    end = archive.rfind(b"PK\5\6")
+    count, size, offset = struct.unpack_from("<H2L", archive, end + 10)
+    entries = b"PK\7\x08" + archive[:offset]  # the mark of a split archive
+    starts = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(entries))]
+
+    def place(position: int) -> tuple[int, int]:
+        disk = sum(start <= position for start in starts) - 1
+        return disk, position - starts[disk]
+
+    directory, position = b"", offset
+    for _ in range(count):
+        head = list(struct.unpack_from("<4s6H3L5H2L", archive, position))
+        name_end = position + 46 + head[10]
+        assert head[11] == head[12] == 0
+        name = archive[position + 46 : name_end]
+        extra = struct.pack("<2H2s", 0x7777, 2, b"zz")  # a field that stays
+        head[13], head[16] = place(head[16] + 4)
+        if zip64:
+            extra += struct.pack("<2H3QL", 1, 28, head[9], head[8], head[16], head[13])
+            head[8] = head[9] = head[16] = 0xFFFFFFFF
+            head[13] = 0xFFFF
+        head[11] = len(extra)
+        directory += struct.pack("<4s6H3L5H2L", *head) + name + extra
+        position = name_end
+    parts = [entries[start:stop] for start, stop in zip(starts, [*starts[1:], None], strict=True)]
+    last, at, size = len(parts) - 1, len(parts[-1]), len(directory)
+    parts[-1] += directory
+    if zip64:
+        parts[-1] += struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, last, last, count, count, size, at)
+        parts[-1] += struct.pack("<4sLQL", b"PK\6\7", last, at + size, last + 1)
+        parts[-1] += struct.pack("<4s4H2LH", b"PK\5\6", *[0xFFFF] * 4, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    else:
+        parts[-1] += struct.pack("<4s4H2LH", b"PK\5\6", last, last, count, count, size, at, 0)
+    return parts
+
+
+CURATED = {"c0.wav": "Bark", "c1.wav": "Meow,Run", "f76181c4.wav": "Run", "c3.wav": "Bark,Run"}
+NOISY = {f"n{i}.wav": "Bark" if i % 2 else "Meow" for i in range(8)}
+TEST = {"t0.wav": "Bark", "t1.wav": "Run,Meow", "t2.wav": "Meow"}
+
+
+def table(labels: dict[str, str], header: str, cells: Callable[[int], str]) -> bytes:
+    rows = [f'{fname},"{cell}",{cells(i)}' for i, (fname, cell) in enumerate(labels.items())]
+    return "\n".join([header, *rows, ""]).encode()
+
+
+def clips(folder: str, names, first_seed: int) -> dict[str, bytes]:
+    """A folder of an archive, with what a Mac adds."""
+    files = {f"{folder}/{name}": wav(first_seed + i) for i, name in enumerate(names)}
+    return {f"{folder}/": b"", **files, f"{folder}/.DS_Store": b"x", f"__MACOSX/{folder}/._a.wav": b"x"}
+
+
+def fsdkaggle2019() -> dict[str, bytes]:
+    """The files of the record by name; the noisy archive in three parts."""
+    prefix = "FSDKaggle2019"
+    meta = {
+        "train_curated": table(CURATED, "fname,labels,freesound_id,license", lambda i: f"{i + 10},CC0"),
+        "train_noisy": table(NOISY, "fname,labels,flickr_video_URL,license", lambda i: f"http://f/{i},CC-BY"),
+        "test": table(
+            TEST,
+            "fname,labels,usage,freesound_id,license",
+            lambda i: f"{'Public' if i else 'Private'},{i},CC0",
+        ),
+    }
+    files = {
+        f"{prefix}.meta.zip": zipped(
+            {
+                **{f"{prefix}.meta/{name}_post_competition.csv": text for name, text in meta.items()},
+                f"{prefix}.meta/vocabulary.csv": b"0,Bark\n1,Meow\n2,Run\n",
+            }
+        ),
+        f"{prefix}.doc.zip": zipped(
+            {f"{prefix}.doc/README.md": b"# FSD", f"{prefix}.doc/LICENSE-DATASET": b"CC"}
+        ),
+        f"{prefix}.audio_train_curated.zip": zipped(clips(f"{prefix}.audio_train_curated", CURATED, 0)),
+        f"{prefix}.audio_test.zip": zipped(clips(f"{prefix}.audio_test", TEST, 100)),
+    }
+    parts = split(zipped(clips(f"{prefix}.audio_train_noisy", NOISY, 200)), [9_000, 20_000])
+    suffixes = [f"z{n:02d}" for n in range(1, len(parts))] + ["zip"]
+    for suffix, part in zip(suffixes, parts, strict=True):
+        files[f"{prefix}.audio_train_noisy.{suffix}"] = part
+    return files
+
+
+def esc50() -> bytes:
+    rows = [f"{fold}-{10 * fold + i}-A-{i}.wav,{fold},{i},{'dog' if i else 'rain'},True,{fold}{i},A"
+            for fold in range(1, 6) for i in (0, 1)]  # fmt: skip
+    text = "\n".join(["filename,fold,target,category,esc10,src_file,take", *rows, ""])
+    root = "ESC-50-master"
+    files = {f"{root}/audio/{row.split(',')[0]}": wav(300 + i) for i, row in enumerate(rows)}
+    files |= {
+        f"{root}/meta/esc50.csv": text.encode(),
+        f"{root}/README.md": b"# ESC-50",
+        f"{root}/LICENSE": b"CC",
+    }
+    files[f"{root}/.github/stale.yml"] = b"x"
+    return zipped(files, comment=b"33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6")
+
+
+@dataclass
+class Server:
+    """Serves `files` (path -> bytes); `faults[path]` is taken from the front, one a request.
+
+    A fault is an HTTP status, ("drop", bytes after which the connection breaks), or a function of the
+    request's handler. `requests` are (path, Range header).
+    """
+
+    files: dict[str, bytes]
+    ranges: bool = True
+    lengths: bool = True
+    faults: dict[str, list] = field(default_factory=dict)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def __enter__(self) -> Server:
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+    def serve_record(self, files: dict[str, bytes]) -> None:
+        """Serves files as Zenodo serves a record's; links name zenodo.org, as those of a mirror do."""
+        entries = []
+        for name, content in files.items():
+            path = f"{RECORD}/files/{name}/content"
+            self.files[path] = content
+            entries.append(
+                {
+                    "id": "3f2c",
+                    "key": name,
+                    "size": len(content),
+                    "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+                    "links": {"self": f"https://zenodo.org{path}"},
+                }
+            )
+        self.files[RECORD] = json.dumps({"id": 3612637, "files": entries}).encode()
+
+    def answer(self, handler) -> None:
+        path, asked = handler.path, handler.headers.get("Range")
+        self.requests.append((path, asked))
+        fault = self.faults[path].pop(0) if self.faults.get(path) else None
+        if callable(fault):
+            fault = fault(handler)
+        content = self.files.get(path)
+        if isinstance(fault, int) or content is None:
+            handler.send_error(fault if isinstance(fault, int) else 404)
+            return
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.ranges else 0
+        if start and start >= len(content):
+            handler.send_response(416)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if self.lengths:
+            handler.send_header("Content-Length", str(len(content) - start))
+        handler.end_headers()
+        stop = start + fault[1] if isinstance(fault, tuple) else len(content)
+        handler.wfile.write(content[start:stop])
