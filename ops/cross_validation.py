@@ -70,6 +70,11 @@ def run_folds(
         experiment = Experiment.start(config, experiments_dir, argv, resume)
         experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
         _record_skipped(experiment, tables.skipped)
+        if tables.known_bad:
+            experiment.log(
+                f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
+                f"({', '.join(tables.known_bad)}); leave them out with --drop_known_bad"
+            )
         for fold in folds:
             with experiment.fold_claimed(fold):
                 run_fold(fold, tables, experiment, build_network, runtime, stop)
@@ -82,7 +87,9 @@ def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]])
         frame = pd.DataFrame(skipped, columns=["table", "fname", "error"])
         with experiment.locked():
             write_table(experiment.path("skipped_clips.csv"), frame)
-        experiment.log(f"warning: {len(skipped)} unusable clips are left out, see skipped_clips.csv")
+        experiment.log(
+            f"warning: {len(skipped)} unusable or known bad clips are left out, see skipped_clips.csv"
+        )
 
 
 def fold_is_finished(experiment: Experiment, tables: Tables, fold: int) -> bool:

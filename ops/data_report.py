@@ -19,10 +19,12 @@ from tqdm import tqdm
 from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
 from ops.clip_checks import SHOWN, clip_path
 from ops.errors import DataError, ProblemsError
+from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
 from ops.tables import scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
+KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
 
 
 REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
@@ -53,6 +55,7 @@ KINDS = {  # in the order of the report
     "missing": Kind(REPAIR, of_clip=True),
     "empty": Kind(REPAIR, of_clip=True),
     "unreadable": Kind(REPAIR, of_clip=True),
+    KNOWN_BAD: Kind(detailed=True),
     "silent": Kind(),
     "shorter than one window": Kind(detailed=True),
     "other sample rate": Kind(detailed=True),
@@ -92,6 +95,8 @@ class Source:
     labels: dict[str, str] = field(default_factory=dict)  # fname -> label cell
     clips: dict[str, tuple[Path, int]] = field(default_factory=dict)  # usable ones: path, samples
     is_whole: bool = False  # the table could be read to its end
+    drop_known_bad: bool = False
+    dropped: dict[str, str] = field(default_factory=dict)  # rows left out so: fname -> what is wrong
 
 
 def check_sources(
@@ -155,6 +160,8 @@ def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None)
     problems: list[Problem] = []
     for source in sources:
         problems += _read_rows(source)
+        if source.role == "curated":
+            problems += _known_bad(source)
         if source.role != "test":
             problems += _label_problems(source, class_map)
     return problems
@@ -216,6 +223,16 @@ def _read_rows(source: Source) -> Iterator[Problem]:
     for fname, numbers in rows.items():
         if len(numbers) > 1:
             yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")
+
+
+def _known_bad(source: Source) -> list[Problem]:
+    known_bad = known_bad_clips(source.labels, must_exist=source.drop_known_bad)
+    if not source.drop_known_bad:
+        return [Problem(KNOWN_BAD, source.table, fname, error) for fname, error in known_bad.items()]
+    source.dropped = known_bad
+    for fname in known_bad:
+        del source.labels[fname]
+    return []
 
 
 def _unusable(path: str, detail: str) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,16 @@ from ops.data_report import KINDS, Source, check_headers, raise_problems
 from ops.datasets import Clip
 from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
+from ops.known_bad import known_bad_clips
 from ops.labels import encode_labels
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The clips of a run, checked; test_fnames are all rows of the test table, readable or not."""
+    """The clips of a run, checked; test_fnames are all rows of the test table, readable or not.
+
+    known_bad are curated clips that the project knows to be wrong and that are trained on nonetheless.
+    """
 
     classes: list[str]
     curated: list[Clip]
@@ -26,16 +30,18 @@ class Tables:
     test: list[Clip]
     test_fnames: list[str]
     skipped: list[tuple[str, str, str]]
+    known_bad: list[str] = field(default_factory=list)
 
 
 def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_dir: str | None) -> Tables:
     """Loads the tables that the config's `data` section names, and the test table.
 
     Raises a DataError that tells everything that is wrong with all of them. With skip_bad_clips
-    unusable clips are no error: they are left out and listed.
+    unusable clips are no error: they are left out and listed, as are those that drop_known_bad drops.
     """
     class_map = {name: index for index, name in enumerate(data["classes"])}
-    sources = [Source(data["train_df"], data["train_data_dir"], "curated")]
+    drop_known_bad = data.get("drop_known_bad", False)  # older configurations have no such key
+    sources = [Source(data["train_df"], data["train_data_dir"], "curated", drop_known_bad=drop_known_bad)]
     if data["noisy_train_df"]:
         sources.append(Source(data["noisy_train_df"], data["noisy_train_data_dir"], "noisy"))
     if sample_submission and test_data_dir:
@@ -55,13 +61,17 @@ def load_tables(data: dict[str, Any], sample_submission: str | None, test_data_d
         development, held_out = split_holdout(len(curated), data["holdout_size"], seed)
         curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
     test_fnames = [fname for source in sources if source.role == "test" for fname in source.labels]
-    skipped = [(problem.table, problem.fname, problem.detail) for problem in bad]
-    return Tables(list(class_map), curated, noisy, holdout, clips["test"], test_fnames, skipped)
+    skipped = [(s.table, fname, f"known bad: {error}") for s in sources for fname, error in s.dropped.items()]
+    skipped += [(problem.table, problem.fname, problem.detail) for problem in bad]
+    known_bad = list(known_bad_clips(clip.fname for clip in curated))
+    return Tables(list(class_map), curated, noisy, holdout, clips["test"], test_fnames, skipped, known_bad)
 
 
 def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
     """The usable clips of a checked table, in its order; those of a test table have no labels."""
     fnames = [fname for fname in source.labels if fname in source.clips]
+    if source.dropped and not source.labels:
+        raise DataError(f"{source.table}: all its clips are known to be wrong; leave out --drop_known_bad")
     if not fnames:
         raise DataError(
             f"{source.table}: none of its {len(source.labels)} clips in {source.data_dir} can be used; "

@@ -93,6 +93,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
         action="store_true",
         help="decode every clip first and go on without the unusable ones, listed in skipped_clips.csv",
     )
+    group.add_argument(
+        "--drop_known_bad",
+        action="store_true",
+        help="leave out the curated clips of data/known_bad_clips.csv, listed in skipped_clips.csv",
+    )
 
     group = parser.add_argument_group("folds")
     group.add_argument(
@@ -245,7 +250,7 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
     """The nested config of a training run: all that its result depends on."""
     data_keys = (
         "train_df train_data_dir noisy_train_df noisy_train_data_dir share_noisy classmap max_audio_length "
-        "skip_bad_clips max_samples holdout_size n_folds kfold_seed"
+        "skip_bad_clips drop_known_bad max_samples holdout_size n_folds kfold_seed"
     )
     train_keys = (
         "loss optimizer lr scheduler weight_decay epochs batch_size accumulation_steps seed p_mixup p_aug "

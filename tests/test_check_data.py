@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import check_data
-from ops.data_report import KINDS
+from ops.data_report import KINDS, KNOWN_BAD
 
 RATE = 44100
 COLUMNS = ["kind", "table", "fname", "detail"]
@@ -110,6 +110,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
     data.add("curated", "typo.wav", "Bakr,Bark,Moew", seed=301)
     data.add("noisy", "typo.wav", "Bakr", seed=302)
     # Warnings.
+    data.add("curated", "f76181c4.wav", "Bark", seed=311)
+    data.add("noisy", "77b925c2.wav", "Bark", seed=312)  # the list is of curated clips
     data.add("curated", "silent.wav", "Bark")
     clip(folder / "curated" / "silent.wav")
     data.add("noisy", "constant.wav", "Bark")
@@ -147,6 +149,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("unreadable", "noisy", "text.wav"),
             ("unreadable", "noisy", "folder.wav"),
             ("unreadable", "test", "nan.wav"),
+            (KNOWN_BAD, "curated", "f76181c4.wav"),
             ("silent", "curated", "silent.wav"),
             ("silent", "noisy", "constant.wav"),
             ("silent", "test", "no_leak.wav"),
@@ -178,6 +181,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav",
+        f"warning: 1 x known to be wrong (see --drop_known_bad): {curated}: f76181c4.wav (mislabelled)",
         f"warning: 3 x silent: {curated}: silent.wav; {noisy}: constant.wav; {test}: no_leak.wav",
         f"warning: 1 x shorter than one window: {test}: short.wav (2047 of 2048 samples)",
         f"warning: 1 x other sample rate: {curated}: rate.wav (48000 Hz)",
@@ -188,7 +192,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
-        "13 errors, 13 warnings",
+        "13 errors, 14 warnings",
     ]
 
 
