@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 import releases
-from releases import CURATED, ESC50, NOISY, RECORD, TEST, Server, zipped
+from releases import CURATED, ESC50, NOISY, RECORD, TEST, Answered, Server, zipped
 
 import download_data
 from ops import downloads
@@ -194,6 +194,26 @@ def test_what_is_left_of_an_earlier_run_is_continued(get, server, tmp_path):
     assert asked == [None, *["bytes=700-"] * 4]
 
 
+def test_redirections_keep_the_place(get, server, tmp_path):
+    """GitHub sends every request for an archive to another host."""
+
+    def moved(handler):
+        handler.send_response(302)
+        handler.send_header("Location", "/elsewhere")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        raise Answered
+
+    server.files["/elsewhere"] = server.files[ESC50]
+    server.faults[ESC50] = [moved, moved]
+    server.faults["/elsewhere"] = [("drop", 4000)]
+    get("esc50")
+    assert server.requests == [
+        *((ESC50, None), ("/elsewhere", None)),
+        *((ESC50, "bytes=4000-"), ("/elsewhere", "bytes=4000-")),
+    ]
+
+
 def test_tries_are_counted_from_the_last_new_byte(get, server, tmp_path):
     server.faults[NOISY_1] = [fault for _ in range(4) for fault in (("drop", 100), 500)]
     get("fsdkaggle2019")  # eight failures, never more than two in a row without a new byte
@@ -236,9 +256,8 @@ def test_a_server_may_ask_for_a_longer_wait(get, server, monkeypatch):
         handler.send_header("Retry-After", "7")
         handler.send_header("Content-Length", "0")
         handler.end_headers()
-        return ("drop", 0)
+        raise Answered
 
-    server.files["/busy"] = b""
     server.faults[ESC50] = [busy]
     get("esc50")
     assert waits == [7]
@@ -440,6 +459,7 @@ def test_a_killed_run_started_again_ends_as_one_never_killed(server, tmp_path):
         handler.wfile.write(whole[:3000])
         handler.wfile.flush()
         time.sleep(30)
+        raise Answered
 
     part = folder / "archives" / "FSDKaggle2019.audio_train_noisy.z01.part"
     killed_when(lambda: part.exists(), hang)
