@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,12 @@ import torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+import releases  # noqa: E402
+
 import create_class_map  # noqa: E402
 import create_demo_data  # noqa: E402
+import download_data  # noqa: E402
+from ops import downloads  # noqa: E402
 
 torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
 
@@ -116,3 +121,43 @@ def browser(chromium):
     yield chromium
     assert chromium.errors() == []
     assert chromium.requests() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk(kilobytes) -> a folder on a tmpfs of that size; needs root."""
+    mounted = []
+
+    def mount(kilobytes: int, name: str = "small_disk") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting a tmpfs needs root")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def server():
+    """A server of small releases: FSDKaggle2019's record and ESC-50's archive."""
+    with releases.Server({releases.ESC50: releases.esc50()}) as running:
+        running.serve_record(releases.fsdkaggle2019())
+        yield running
+
+
+@pytest.fixture
+def get(server, tmp_path, monkeypatch):
+    """get("esc50", ...) -> the exit code of a download into tmp_path/data, in small pieces, without waits."""
+    monkeypatch.setattr(downloads, "BACKOFF", 0.001)
+    monkeypatch.setattr(downloads, "CHUNK", 1000)
+
+    def run(*argv: str) -> int:
+        flags = ["--output_dir", str(tmp_path / "data"), "--base_url", server.url, "--retries", "2"]
+        return download_data.main([*argv, *flags])
+
+    return run

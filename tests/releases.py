@@ -6,11 +6,13 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import struct
 import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -220,3 +222,25 @@ class Server:
         handler.end_headers()
         stop = start + fault[1] if isinstance(fault, tuple) else len(content)
         handler.wfile.write(content[start:stop])
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def assert_complete(folder: Path) -> None:
+    for name, rows, seed in (("train_curated", CURATED, 0), ("test", TEST, 100), ("train_noisy", NOISY, 200)):
+        clips = content(folder / name)
+        mark = json.loads(clips.pop(".release.json"))
+        assert mark["origin"] == {"data_set": "fsdkaggle2019"}
+        assert clips == {fname: wav(seed + i) for i, fname in enumerate(rows)}
+    assert set(os.listdir(folder)) == {
+        *("train_curated", "train_noisy", "test", "fsdkaggle2019"),
+        *("train_curated.csv", "train_noisy.csv", "test_truth.csv", "sample_submission.csv"),
+    }
+
+
+def one_line(raised) -> str:
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    return message

@@ -88,6 +88,21 @@ def test_joined_files_read_like_their_bytes(pieces, seed):
     assert joined.seek(0, io.SEEK_END) == expected.seek(0, io.SEEK_END)
 
 
+def test_entries_behind_four_gigabytes(tmp_path):
+    """As the noisy clips' archive has: positions that need 64 bits only once the parts are joined."""
+    parts = [tmp_path / "x.z01", tmp_path / "x.zip"]
+    with open(parts[0], "wb") as file:
+        file.truncate(5 * 2**30)  # sparse
+    second = bytearray(zipped({"a.wav": NOISE[:999]}))
+    struct.pack_into("<H", second, second.rfind(b"PK\1\2") + 34, 1)  # its entry begins in the second part
+    struct.pack_into("<2H", second, second.rfind(b"PK\5\6") + 4, 1, 1)
+    parts[1].write_bytes(second)
+    with open_archive(parts) as archive:
+        assert archive.infolist()[0].header_offset == 5 * 2**30
+        assert unpack(archive, tmp_path, lambda path: path) == ["a.wav"]
+    assert (tmp_path / "a.wav").read_bytes() == NOISE[:999]
+
+
 def test_missing_parts_are_told(tmp_path):
     parts = MAKERS["three"](tmp_path)
     with pytest.raises(DataError, match="expected the last of 3 parts.*found 2 parts"):

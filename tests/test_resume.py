@@ -184,25 +184,6 @@ def test_second_process_on_a_fold_says_so_and_stops(zygote, flags, tmp_path):
     zygote.wait(first)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """small_disk(kilobytes) -> a folder on a tmpfs of that size; needs root."""
-    mounted = []
-
-    def mount(kilobytes: int) -> Path:
-        folder = tmp_path / "small_disk"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("mounting a tmpfs needs root")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_full_disk_gives_one_line_and_the_run_goes_on_with_more_room(zygote, flags, tmp_path, small_disk):
     assert zygote.run(flags("reference", "--folds", "0")) == 0
     needed = sum(f.stat().st_size for f in (tmp_path / "reference").rglob("*") if f.is_file()) // 1024
