@@ -13,8 +13,9 @@ joined by fname, classes by name. Methods:
   geometric  geometric mean of the probabilities
   logit      geometric mean of the odds; shifts of all scores of a clip, which LSEP leaves free, cancel
   rank       mean of the classes' ranks within each clip: what LSEP trains and lwlrap measures
-  clip_rank  mean of the clips' ranks within each class: only for models trained with bce, focal or zlpr,
-             whose scores compare between clips, and for measures such as mAP
+  clip_rank  mean of the clips' ranks within each class: for models trained with bce, focal or zlpr, whose
+             scores compare between clips, and for measures such as mAP; it makes all classes equally
+             frequent among the predicted clips
   weighted   weighted mean; weights fitted to the highest lwlrap of out-of-fold predictions
 
 weighted takes the out-of-fold predictions of the experiments, or those of --out_of_fold in the same order,

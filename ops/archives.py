@@ -86,6 +86,7 @@ def open_archive(parts: Sequence[Path]) -> Iterator[zipfile.ZipFile]:
                 files = [(stack.enter_context(open(part, "rb")), part.stat().st_size) for part in parts]
                 joined = stack.enter_context(io.BufferedReader(_with_one_directory(files, name)))
                 archive = stack.enter_context(zipfile.ZipFile(joined))
+                archive.filename = str(name)  # for messages
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
         except (zipfile.BadZipFile, NotImplementedError, struct.error, EOFError, ValueError) as error:
@@ -193,7 +194,7 @@ def unpack(archive: zipfile.ZipFile, folder: Path, place: Callable[[str], str | 
     Raises DataError where a name is unsafe or comes twice, an entry is encrypted, a link or damaged, or
     the disk is full. What was written until then is the caller's to remove.
     """
-    source = archive.filename or "the archive"
+    source = archive.filename
     chosen: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         _refuse_unsafe(entry, source)
@@ -203,7 +204,12 @@ def unpack(archive: zipfile.ZipFile, folder: Path, place: Callable[[str], str | 
     total = sum(entry.file_size for entry in chosen.values())
     require_room(folder, total, f"unpack {source}")
     bar = tqdm(
-        total=total, desc=f"unpacking {folder.name}", unit="B", unit_scale=True, leave=False, disable=None
+        total=total,
+        desc=f"unpacking {Path(source).name}",
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        disable=None,
     )
     with bar:
         for name, entry in chosen.items():

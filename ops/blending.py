@@ -52,8 +52,9 @@ def rank_mean(scores: np.ndarray) -> np.ndarray:
 def clip_rank_mean(scores: np.ndarray) -> np.ndarray:
     """Mean of the clips' ranks within each class, scaled to (0, 1): (rank - 1/2) / clips.
 
-    Only for models whose scores compare between clips (bce, focal, zlpr), not for LSEP's; and then for
-    measures that rank the clips of a class, as average precision does. Depends on which clips are predicted.
+    For models whose scores compare between clips (bce, focal, zlpr; LSEP's are not made to) and for
+    measures that rank the clips of a class, as average precision does. The result depends on which clips
+    are predicted, and makes every class equally frequent among them, whatever the models say.
     """
     return ((rankdata(scores, axis=1) - 0.5) / scores.shape[1]).mean(axis=0)
 

@@ -30,9 +30,10 @@ def wav(seed: int, samples: int = 2000) -> bytes:
 
 def zipped(files: dict[str, bytes], comment: bytes = b"") -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name)  # of 1980: the same bytes at any time
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
         archive.comment = comment
     return buffer.getvalue()
 

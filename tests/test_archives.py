@@ -180,15 +180,16 @@ def test_encrypted_entries_are_refused(tmp_path):
         unpack(archive, tmp_path, lambda path: path)
 
 
-def test_a_wrong_checksum_inside_is_damage(tmp_path):
+@pytest.mark.parametrize("cuts", [[], [50, 300]])
+def test_a_wrong_checksum_inside_is_damage(cuts, tmp_path):
     content = bytearray(zipped({"a.wav": NOISE[:500]}))
     content[200] ^= 1
-    (tmp_path / "x.zip").write_bytes(content)
-    with (
-        open_archive([tmp_path / "x.zip"]) as archive,
-        pytest.raises(DamagedArchive, match="'a.wav' is damaged"),
-    ):
-        unpack(archive, tmp_path, lambda path: path)
+    out = tmp_path / "out"
+    out.mkdir()
+    parts = split(bytes(content), cuts) if cuts else [bytes(content)]
+    with open_archive(written(tmp_path, parts)) as archive:
+        with pytest.raises(DamagedArchive, match="x.zip: 'a.wav' is damaged"):
+            unpack(archive, out, lambda path: path)
 
 
 def test_an_archive_larger_than_the_disk_is_not_begun(tmp_path, monkeypatch):

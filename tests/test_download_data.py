@@ -17,8 +17,6 @@ import download_data
 from ops.errors import DataError
 
 NOISY_1 = f"{RECORD}/files/FSDKaggle2019.audio_train_noisy.z01/content"
-CURATED_ZIP = f"{RECORD}/files/FSDKaggle2019.audio_train_curated.zip/content"
-META_ZIP = f"{RECORD}/files/FSDKaggle2019.meta.zip/content"
 FSD = releases.fsdkaggle2019()
 
 
@@ -210,3 +208,28 @@ def test_usage_errors(flags, words, capsys):
         download_data.parse_args([*flags, "--output_dir", "x"])
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and words in error and error.count("\n") == 1
+
+
+def test_an_interrupted_run_says_how_to_go_on(server, tmp_path):
+    def hang(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "999999")
+        handler.end_headers()
+        handler.wfile.write(b"x" * 5000)
+        handler.wfile.flush()
+        time.sleep(30)
+        raise Answered
+
+    server.faults[ESC50] = [hang]
+    argv = ["esc50", "--output_dir", str(tmp_path / "data"), "--base_url", server.url]
+    command = [sys.executable, str(download_data.__file__), *argv]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "data" / "archives" / "ESC-50-master.zip.part"
+    deadline = time.monotonic() + 60
+    while not part.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == ""
+    assert error.startswith("interrupted; continue with: python ") and error.count("\n") == 1
+    assert part.exists()
