@@ -63,7 +63,7 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     """(index, sample) pairs -> one batch, audio zero-padded at the end to the longest.
 
     Returns a dict: signal (batch, samples) float32, lengths (batch,) int64, labels (batch, classes)
-    or None, index (batch,) int64, fnames list, and errors: the DataErrors of unreadable clips, which
+    or None, weights (batch,) float32 or None where all are 1, index (batch,) int64, fnames list, and errors: the DataErrors of unreadable clips, which
     are left out of everything else. (An exception in a worker would arrive as a traceback.)
     """
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
@@ -74,10 +74,12 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
         signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
     labels = [sample.labels for _, sample in good]
     known = bool(labels) and all(label is not None for label in labels)
+    weights = [sample.weight for _, sample in good]
     return {
         "signal": signal,
         "lengths": torch.tensor(lengths, dtype=torch.long),
         "labels": torch.from_numpy(np.stack(labels)) if known else None,
+        "weights": torch.tensor(weights) if any(weight != 1 for weight in weights) else None,
         "index": torch.tensor([index for index, _ in good], dtype=torch.long),
         "fnames": [sample.fname for _, sample in good],
         "errors": errors,

@@ -24,13 +24,17 @@ warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz."""
+    """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz.
+
+    weight: of the clip's loss in training, from 0 to 1.
+    """
 
     fname: str
     path: Path
     n_samples: int
     labels: np.ndarray | None = None
     is_noisy: bool = False
+    weight: float = 1.0
 
 
 class TrainingDataset(Dataset):
@@ -76,7 +80,7 @@ class TrainingDataset(Dataset):
     def _read_segment(self, clip: Clip, rng: np.random.Generator) -> Sample:
         start = int(rng.integers(max(0, clip.n_samples - self.max_samples) + 1))
         audio = read_audio(clip.path, start, self.max_samples)
-        return Sample(audio, clip.labels, clip.fname, clip.is_noisy)
+        return Sample(audio, clip.labels, clip.fname, clip.is_noisy, clip.weight)
 
 
 class EvaluationDataset(Dataset):

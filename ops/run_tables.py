@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ops.data_report import KINDS, Source, check_headers, raise_problems
 from ops.datasets import Clip
@@ -14,6 +15,7 @@ from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.known_bad import known_bad_clips
 from ops.labels import encode_labels
+from ops.tables import has_column, read_table
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,27 @@ def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
     if source.role != "test":
         cells = [source.labels[fname] for fname in fnames]
         labels = list(encode_labels(cells, class_map, source.table, fnames))
+    is_noisy = source.role == "noisy"
+    weights = read_weights(source.table) if is_noisy else {}
     return [
-        Clip(fname, *source.clips[fname], label, source.role == "noisy")
+        Clip(fname, *source.clips[fname], label, is_noisy, weights.get(fname, 1.0))
         for fname, label in zip(fnames, labels, strict=True)
     ]
+
+
+def read_weights(noisy_table: str) -> dict[str, float]:
+    """fname -> weight of its loss, where a noisy table has the column `weight`; else nothing."""
+    if not has_column(noisy_table, "weight"):
+        return {}
+    frame = read_table(noisy_table, ["fname", "weight"])
+    weights = pd.to_numeric(frame["weight"], errors="coerce")
+    bad = frame[~weights.between(0, 1)]
+    if len(bad):
+        raise DataError(
+            f"{noisy_table}: expected weights from 0 to 1, found {bad['weight'].iloc[0]!r} for clip "
+            f"{bad['fname'].iloc[0]!r} ({len(bad)} such rows); correct them or remove the column"
+        )
+    return dict(zip(frame["fname"], weights.tolist(), strict=True))
 
 
 def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:

@@ -37,6 +37,11 @@ def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -
     return frame
 
 
+def has_column(path: str | Path, name: str) -> bool:
+    """Whether a CSV table's first line names the column."""
+    return name in next(_csv_rows(path, "a CSV table"), [])
+
+
 def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | DataError]]:
     """Yields each row's number, from 1, and its cells in the given columns, as text.
 

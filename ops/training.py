@@ -44,7 +44,7 @@ class Trainer:
 
     Args:
         model: waveforms to logits; already on its device.
-        loss_fn: (logits, targets) -> scalar.
+        loss_fn: (logits, targets) -> scalar; for clips of unequal weights (logits, targets, weights).
         rates: (steps,) learning rate of each optimizer step, see ops.optimization.
         accumulation_steps: batches whose gradients are averaged for one optimizer step; the last
             group of an epoch may be smaller.
@@ -140,7 +140,9 @@ class Trainer:
         group_start = number - number % self.accumulation_steps
         group_size = min(self.accumulation_steps, n_batches - group_start)
         logits = self.model(signal, batch["lengths"])
-        loss = self.loss_fn(logits, labels)
+        weights = batch.get("weights")
+        weighted = () if weights is None else (weights.to(self.device, non_blocking=True),)
+        loss = self.loss_fn(logits, labels, *weighted)
         (loss / group_size).backward()
         if self._group_ended(number + 1, n_batches):
             for group in self.optimizer.param_groups:

@@ -22,12 +22,13 @@ MIX_WEIGHTS = (0.4, 0.6)
 
 @dataclass(frozen=True)
 class Sample:
-    """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None."""
+    """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None; loss weight."""
 
     audio: np.ndarray
     labels: np.ndarray | None
     fname: str
     is_noisy: bool = False
+    weight: float = 1.0
 
 
 def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int) -> np.ndarray:
@@ -41,11 +42,15 @@ def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int) -> np.ndar
 
 
 def or_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
-    """OR-MixUp: two clips mixed with a ~ U(0.4, 0.6) at a random offset; labels are the union."""
+    """OR-MixUp: two clips mixed with a ~ U(0.4, 0.6) at a random offset; labels are the union.
+
+    Its weight is the lower of the two: the union is as right as the worse labels in it.
+    """
     a = rng.uniform(*MIX_WEIGHTS)
     offset = int(rng.integers(abs(len(first.audio) - len(second.audio)) + 1))
     labels = np.maximum(first.labels, second.labels)
-    return replace(first, audio=mix(first.audio, second.audio, a, offset), labels=labels)
+    audio = mix(first.audio, second.audio, a, offset)
+    return replace(first, audio=audio, labels=labels, weight=min(first.weight, second.weight))
 
 
 def shuffle_chunks(audio: np.ndarray, order: np.ndarray, chunk_samples: int) -> np.ndarray:
