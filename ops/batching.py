@@ -63,8 +63,9 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     """(index, sample) pairs -> one batch, audio zero-padded at the end to the longest.
 
     Returns a dict: signal (batch, samples) float32, lengths (batch,) int64, labels (batch, classes)
-    or None, weights (batch,) float32 or None where all are 1, index (batch,) int64, fnames list, and errors: the DataErrors of unreadable clips, which
-    are left out of everything else. (An exception in a worker would arrive as a traceback.)
+    or None, weights (batch,) float32 or None where all are 1, index (batch,) int64, fnames list, and
+    errors: the DataErrors of unreadable clips, which are left out of everything else. (An exception in
+    a worker would arrive as a traceback.)
     """
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
     good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]

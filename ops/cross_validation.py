@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ops import warm_start
 from ops.acceleration import accelerate
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
@@ -25,6 +26,7 @@ from ops.history import EpochResult, record_epoch
 from ops.interruption import Interrupted, StopRequest
 from ops.losses import LOSSES
 from ops.metrics import lwlrap
+from ops.noisy_folds import folds_of_noisy_clips, record_noisy_folds, united
 from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, average, read_predictions, write_predictions
 from ops.run_tables import Tables, load_tables, split_fold
@@ -66,10 +68,12 @@ def run_folds(
     Experiment.check_startable(config, experiments_dir, resume)
     tables = load_tables(config["data"], sample_submission, test_data_dir)
     split_fold(tables, config["data"], folds[0])  # too few clips for the folds: said before anything begins
+    seen = united(folds_of_noisy_clips(tables, config["data"]), warm_start.check(config, tables, folds))
     with StopRequest() as stop:
         experiment = Experiment.start(config, experiments_dir, argv, resume)
         experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
         _record_skipped(experiment, tables.skipped)
+        record_noisy_folds(experiment, seen)
         if tables.known_bad:
             experiment.log(
                 f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
@@ -114,7 +118,11 @@ def run_fold(
     training, validation = split_fold(tables, config["data"], fold)
     experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
     torch.manual_seed(config["train"]["seed"] + fold)
-    model = build_network(config["network"]).to(runtime.device)
+    model = build_network(config["network"])
+    if config["train"].get("init_from"):
+        earlier = Experiment.load(config["train"]["init_from"]["experiment"])
+        load_weights(model, earlier.checkpoint(fold, "best_model"))
+    model.to(runtime.device)
     accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
     best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 

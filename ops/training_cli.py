@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ops import cli
+from ops import cli, warm_start
 from ops.acceleration import missing_compiler
 from ops.features import GRAMMAR as FEATURES_GRAMMAR
 from ops.features import parse_features
@@ -183,6 +183,10 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
     group.add_argument(
         "--resume", action="store_true", help="continue, or join, the experiment of these flags"
     )
+    group.add_argument(
+        "--init_from",
+        help="experiment of the same network and folds whose best models the folds start from",
+    )
     group.add_argument("--log_interval", type=cli.COUNT, default=10, help="batches between reports")
     group.add_argument("--save_every", type=cli.COUNT, default=1, help="epochs between kept models")
     add_device_arguments(group)
@@ -256,9 +260,12 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
         "loss optimizer lr scheduler weight_decay epochs batch_size accumulation_steps seed p_mixup p_aug "
         "effects p_shuffle p_silence switch_off_augmentations_on amp compile"
     )
-    return {
+    config = {
         "network": network_section(args, kind, len(class_map)),
         "data": {**{key: getattr(args, key) for key in data_keys.split()}, "classes": list(class_map)},
         "train": {key: getattr(args, key) for key in train_keys.split()},
         "label": args.label,
     }
+    if args.init_from:
+        config["train"]["init_from"] = warm_start.describe(args.init_from)
+    return config

@@ -1,0 +1,77 @@
+"""Which noisy clips each fold of an experiment has seen in training, so that others score them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ops.errors import DataError
+from ops.experiment import Experiment
+from ops.run_tables import Tables, split_fold
+from ops.tables import read_table, write_table
+
+Seen = dict[str, frozenset[int]]  # fname -> folds that trained on it
+NAME = "noisy_folds.csv"
+
+
+def folds_of_noisy_clips(tables: Tables, data: dict[str, Any]) -> Seen:
+    """The folds that train on each noisy clip, whichever of them this command trains."""
+    seen: dict[str, set[int]] = {}
+    for fold in range(data["n_folds"]) if tables.noisy else ():
+        for clip in split_fold(tables, data, fold)[0]:
+            if clip.is_noisy:
+                seen.setdefault(clip.fname, set()).add(fold)
+    return {fname: frozenset(folds) for fname, folds in seen.items()}
+
+
+def united(first: Seen, second: Seen) -> Seen:
+    """A network that starts from another's weights has seen what that one saw."""
+    return {
+        fname: first.get(fname, frozenset()) | second.get(fname, frozenset())
+        for fname in dict.fromkeys([*first, *second])
+    }
+
+
+def record_noisy_folds(experiment: Experiment, seen: Seen) -> None:
+    """Writes noisy_folds.csv, columns fname and folds ("0" or "0,2"), where there are noisy clips.
+
+    Raises DataError where a resumed run would train on other noisy clips than it began with.
+    """
+    with experiment.locked():
+        path = experiment.path(NAME)
+        if path.exists():
+            if read_noisy_folds(experiment) != seen:
+                raise DataError(
+                    f"{path}: the noisy table has changed since this experiment began; restore it, or give "
+                    "another --label to start anew"
+                )
+        elif seen:
+            cells = [",".join(map(str, sorted(folds))) for folds in seen.values()]
+            write_table(path, pd.DataFrame({"fname": list(seen), "folds": cells}))
+
+
+def read_noisy_folds(experiment: Experiment) -> Seen:
+    """What record_noisy_folds wrote; empty for an experiment that saw no noisy clip."""
+    path = experiment.path(NAME)
+    if not path.exists():
+        if experiment.config["data"].get("noisy_train_df"):
+            raise DataError(
+                f"{path}: expected the folds that trained on each noisy clip, found no such file; the "
+                "experiment was trained before it was recorded: train it anew, or leave out --out_of_fold"
+            )
+        return {}
+    frame = read_table(path, ["fname", "folds"])
+    try:
+        folds = [frozenset(int(part) for part in cell.split(",")) for cell in frame["folds"]]
+    except ValueError as error:
+        raise DataError(f'{path}: expected folds as "0" or "0,2" ({error}); train it anew') from error
+    return dict(zip(frame["fname"], folds, strict=True))
+
+
+def unseen_folds(seen: Seen, fnames: Sequence[str], folds: Sequence[int]) -> np.ndarray:
+    """(folds, clips) bool: whether that fold did not train on that clip."""
+    nothing: frozenset[int] = frozenset()
+    return np.array([[fold not in seen.get(fname, nothing) for fname in fnames] for fold in folds])
