@@ -50,19 +50,6 @@ class Scores:
     seen_by_all: int
 
 
-def finished_folds(experiment: Experiment) -> list[int]:
-    """The folds whose training has ended; DataError where there is none, a warning where some lack."""
-    n_folds = experiment.config["data"]["n_folds"]
-    results = experiment.results()
-    done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
-    if not done:
-        raise DataError(f"{experiment.directory}: expected a finished fold, found none; finish its training")
-    if len(done) < n_folds:
-        missing = sorted(set(range(n_folds)) - set(done))
-        print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
-    return done
-
-
 def load_member(
     experiment: Experiment,
     classes: Sequence[str],
@@ -79,7 +66,7 @@ def load_member(
             f"{classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
             f"has {experiment.config['network']['n_classes']}; give the class map it was trained with"
         )
-    folds, models = finished_folds(experiment), []
+    folds, models = experiment.finished_folds(), []
     for fold in folds:
         try:
             model = build_network(experiment.config["network"])

@@ -150,6 +150,17 @@ class Experiment:
         path = self.path("results.json")
         return read_json(path, "an experiment's results") if path.exists() else {}
 
+    def finished_folds(self) -> list[int]:
+        """The folds whose training has ended; DataError where there is none, a warning where some lack."""
+        n_folds, results = self.config["data"]["n_folds"], self.results()
+        done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
+        if not done:
+            raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
+        if len(done) < n_folds:
+            missing = sorted(set(range(n_folds)) - set(done))
+            print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
+        return done
+
     def record(self, **results: Any) -> None:
         """Merges results into results.json, which other processes may write, too."""
         with self.locked():

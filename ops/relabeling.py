@@ -1,7 +1,7 @@
 """Relabeling strategies: labels and probabilities of noisy clips -> clips kept and their labels.
 
 `--mode <strategy>_<parameter>`; STRATEGIES lists them. All take and give arrays, rows in any order:
-permuting the rows permutes the result.
+permuting the rows permutes the result. The first five are those of the published solution.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ops.correction import correct_labels
 from ops.metrics import lrap_per_clip
 
 N_THRESHOLDS = 10_000
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
+MOST_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # kept (clips,) bool, labels (clips, classes) bool
 
 
@@ -70,16 +72,28 @@ def scoring(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str]
     Ranked by per-clip label-ranking average precision; ties (every clip whose labels come first
     scores 1) by the margin in logits, then by fname.
     """
+    return _first(by_agreement(*agreement(labels, probabilities), fnames), k), labels
+
+
+def agreement(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(clips,) ranking precision of a clip's own labels, and their margin; -1 and -inf without labels."""
     lrap, margins = np.empty(len(labels)), np.empty(len(labels))
     for start in range(0, len(labels), CHUNK_CLIPS):
         rows = slice(start, start + CHUNK_CLIPS)
         lrap[rows] = lrap_per_clip(labels[rows], probabilities[rows])
         margins[rows] = label_margins(labels[rows], probabilities[rows])
-    lrap = np.nan_to_num(lrap, nan=-1.0)  # clips without labels come last
-    best = np.lexsort((np.asarray(fnames, dtype=object), -margins, -lrap))[: int(k)]
-    kept = np.zeros(len(labels), dtype=bool)
-    kept[best] = True
-    return kept, labels
+    return np.nan_to_num(lrap, nan=-1.0), margins
+
+
+def by_agreement(lrap: np.ndarray, margins: np.ndarray, fnames: Sequence[str]) -> np.ndarray:
+    """Rows from the highest agreement to the lowest; ties by margin, then by fname."""
+    return np.lexsort((np.asarray(fnames, dtype=object), -margins, -lrap))
+
+
+def _first(order: np.ndarray, k: float) -> np.ndarray:
+    kept = np.zeros(len(order), dtype=bool)
+    kept[order[: int(k)]] = True
+    return kept
 
 
 def fullmatch(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], n: float) -> Result:
@@ -101,13 +115,105 @@ def relabelall_merge(
     return merged.any(axis=1), merged
 
 
+def quota(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], k: float) -> Result:
+    """Keeps k clips, as many of each class as there are: easy classes do not crowd out hard ones.
+
+    Each class ranks its clips as `scoring` does; the best of every class is kept, then the second best
+    of every class, and so on; a clip of several classes counts where it ranks best. Class-balanced
+    self-training, Zou et al. 2018, arXiv:1810.07911, with given labels in place of pseudo-labels.
+    """
+    order = by_agreement(*agreement(labels, probabilities), fnames)
+    in_order = labels[order]
+    ranks = np.where(in_order, np.cumsum(in_order, axis=0), len(labels) + 1).min(
+        axis=1, initial=len(labels) + 1
+    )
+    return _first(order[np.argsort(ranks, kind="stable")], k), labels
+
+
+def consensus(labels: np.ndarray, tables: np.ndarray, fnames: Sequence[str], k: float) -> Result:
+    """Keeps the k clips whose labels rank best in all predictions alike: rounds, or experiments.
+
+    Ranked by the mean agreement over the tables less its standard deviation, ties by the margins
+    likewise: labels that a network first rejects and later learns by heart rank below those it agreed
+    with from the start. O2U-Net, Huang et al. 2019 (ICCV), ranks by the history of losses in this
+    manner; SELF, Nguyen et al. 2020, arXiv:1910.01842, by the mean of predictions over it.
+
+    Args:
+        tables: (tables, clips, classes) probabilities, or (clips, classes) of one.
+    """
+    tables = tables.reshape(-1, *labels.shape)
+    found = [agreement(labels, table) for table in tables]
+    lrap = np.stack([lrap for lrap, _ in found])
+    margins = np.clip(np.stack([margins for _, margins in found]), -MOST_MARGIN, MOST_MARGIN)
+    order = by_agreement(*(values.mean(axis=0) - values.std(axis=0) for values in (lrap, margins)), fnames)
+    return _first(order, k), labels
+
+
+def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float) -> Result:
+    """Keeps all clips that carry labels, weighted by soft_weights."""
+    return labels.any(axis=1), labels
+
+
+def soft_weights(labels: np.ndarray, probabilities: np.ndarray, power: float) -> np.ndarray:
+    """(clips,) the ranking precision of the own labels to the given power.
+
+    A curriculum of weights instead of a choice: MentorNet, Jiang et al. 2018, arXiv:1712.05055.
+    """
+    return np.clip(agreement(labels, probabilities)[0], 0.0, 1.0) ** power
+
+
+def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
+    """Keeps labels that are likely right, replaces them where another class is, drops the rest.
+
+    Clips whose corrected labels are right with a probability of at least `least`, see ops.correction.
+    """
+    found = correct_labels(labels, probabilities)
+    return (found.confidence >= least) & found.labels.any(axis=1), found.labels
+
+
+def correct_weights(labels: np.ndarray, probabilities: np.ndarray, least: float) -> np.ndarray:
+    """(clips,) the probability that the corrected labels are right."""
+    return correct_labels(labels, probabilities).confidence
+
+
+def relabelall_balanced(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], n: float
+) -> Result:
+    """Replaces labels by the predicted set, as often a class as the given labels name it.
+
+    A threshold a class: n classes a clip expected, shared out as the given labels are. Class-balanced
+    self-training, Zou et al. 2018, arXiv:1810.07911. Clips of equal probability stay together.
+    """
+    counts = labels.sum(axis=0)
+    wanted = np.rint(n * len(labels) * counts / max(counts.sum(), 1)).astype(int)
+    predicted = np.zeros(labels.shape, dtype=bool)
+    for index, count in enumerate(np.minimum(wanted, len(labels))):
+        if count:
+            column = probabilities[:, index]
+            predicted[:, index] = column >= np.partition(column, len(column) - count)[len(column) - count]
+    return predicted.any(axis=1), predicted
+
+
 @dataclass(frozen=True)
 class Strategy:
-    """A strategy and what its parameter means; `whole`: the parameter counts clips."""
+    """A strategy and what its parameter means.
+
+    Attributes:
+        apply: labels, probabilities, fnames, parameter -> clips kept, their labels.
+        whole: the parameter counts clips.
+        high: the highest parameter.
+        several: apply takes (tables, clips, classes), one table a round or an experiment.
+        calibrated: probabilities are taken at their word, so that they should be calibrated.
+        weigh: labels, probabilities, parameter -> (clips,) weights in training, from 0 to 1.
+    """
 
     apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result]
     parameter: str
     whole: bool = False
+    high: float = math.inf
+    several: bool = False
+    calibrated: bool = False
+    weigh: Callable[[np.ndarray, np.ndarray, float], np.ndarray] | None = None
 
 
 STRATEGIES = {
@@ -116,6 +222,12 @@ STRATEGIES = {
     "relabelall": Strategy(relabelall, "<expected classes per clip>"),
     "relabelall-replacenan": Strategy(relabelall, "<expected classes per clip>"),
     "relabelall-merge": Strategy(relabelall_merge, "<expected classes per clip>"),
+    "relabelall-balanced": Strategy(relabelall_balanced, "<expected classes per clip>"),
+    "quota": Strategy(quota, "<clips to keep>", whole=True),
+    "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
+    "soft": Strategy(soft, "<power of the weights>", weigh=soft_weights),
+    "correct": Strategy(correct, "<least confidence>", high=1, calibrated=True),
+    "correct-soft": Strategy(correct, "<least confidence>", high=1, calibrated=True, weigh=correct_weights),
 }
 GRAMMAR = ", ".join(f"{name}_{strategy.parameter}" for name, strategy in STRATEGIES.items())
 
@@ -129,6 +241,8 @@ def parse_mode(mode: str) -> tuple[Strategy, float]:
     value = float(match[2])
     if not 0 < value < math.inf:
         raise ValueError(f"mode: expected a parameter above 0, got {mode!r}")
+    if value > strategy.high:
+        raise ValueError(f"mode: expected a parameter of at most {strategy.high:g}, got {mode!r}")
     if strategy.whole and value != int(value):
         raise ValueError(f"mode: expected a whole number of clips, got {mode!r}")
     return strategy, value

@@ -281,9 +281,10 @@ def expected_mode(mode: str):
     if name not in STRATEGIES or not (digits.isascii() and digits.isdigit()):
         return None
     value = float(parameter)
-    if not 0 < value < math.inf or (STRATEGIES[name].whole and not value.is_integer()):
+    strategy = STRATEGIES[name]
+    if not 0 < value < math.inf or value > strategy.high or (strategy.whole and not value.is_integer()):
         return None
-    return STRATEGIES[name], value
+    return strategy, value
 
 
 @FUZZ

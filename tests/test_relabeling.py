@@ -174,7 +174,8 @@ def random_clips(seed: int):
 
 
 MODES = ["scoring_7", "scoring_30", "fullmatch_1", "relabelall_1.3", "relabelall-replacenan_1",
-         "relabelall-merge_0.7"]  # fmt: skip
+         "relabelall-merge_0.7", "relabelall-balanced_1.2", "quota_7", "consensus_7", "soft_2",
+         "correct_0.6", "correct-soft_0.3"]  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -308,13 +309,8 @@ def test_what_is_no_mode(mode):
 
 def test_the_grammar_names_every_strategy():
     assert all(f"{name}_<" in GRAMMAR for name in STRATEGIES)
-    assert set(STRATEGIES) == {
-        "scoring",
-        "fullmatch",
-        "relabelall",
-        "relabelall-replacenan",
-        "relabelall-merge",
-    }
+    published = ["scoring", "fullmatch", "relabelall", "relabelall-replacenan", "relabelall-merge"]
+    assert list(STRATEGIES)[:5] == published
 
 
 def test_a_huge_number_of_clips_keeps_all():

@@ -1,0 +1,83 @@
+"""A noisy table, predictions and a mode -> the next training run's noisy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ops.calibration import Calibration
+from ops.errors import DataError
+from ops.labels import decode_labels, encode_labels
+from ops.predictions import read_predictions
+from ops.relabeling import parse_mode
+from ops.tables import read_table
+
+
+@dataclass(frozen=True)
+class Relabeled:
+    """table: fname, labels and, where the strategy weighs clips, weight; notes: lines for the user."""
+
+    table: pd.DataFrame
+    n_clips: int
+    n_changed: int
+    notes: list[str]
+
+    @property
+    def summary(self) -> str:
+        return f"kept {len(self.table)} of {self.n_clips} clips, {self.n_changed} with changed labels"
+
+
+def relabel_table(
+    noisy_df: str | Path,
+    prediction_paths: Sequence[str | Path],
+    mode: str,
+    calibrations: Sequence[Calibration] | None = None,
+) -> Relabeled:
+    """Applies a mode to a noisy table, joined with its predictions by fname.
+
+    Several prediction tables are averaged, but for a strategy that compares them. calibrations: one
+    a prediction table; without, probabilities are taken as they are.
+    """
+    strategy, parameter = parse_mode(mode)
+    noisy = read_table(noisy_df, ["fname", "labels"])
+    fnames = noisy["fname"].tolist()
+    classes: list[str] = []
+    tables = []
+    for index, path in enumerate(prediction_paths):
+        predictions = read_predictions(path)
+        if classes and predictions.classes != classes:
+            raise DataError(
+                f"{path}: expected the classes of {prediction_paths[0]} in the same order, found others; "
+                "give predictions of experiments with the same class map"
+            )
+        classes = predictions.classes
+        scores = predictions.rows_of(fnames, path)
+        tables.append(calibrations[index].apply(scores) if calibrations else scores)
+    class_map = {name: index for index, name in enumerate(classes)}
+    labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
+    scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
+
+    kept, new_labels = strategy.apply(labels, scores, fnames, parameter)
+    weights = strategy.weigh(labels, scores, parameter) if strategy.weigh else None
+    if weights is not None:
+        kept = kept & (weights > 0)
+    changed = (new_labels != labels).any(axis=1) & kept
+    # Labels that stay keep their spelling and order.
+    cells = noisy["labels"].to_numpy(dtype=object)
+    cells[changed] = decode_labels(new_labels[changed], classes)
+    table = pd.DataFrame({"fname": noisy["fname"], "labels": cells})
+    if weights is not None:
+        table["weight"] = weights
+    table = table[kept]
+    notes = []
+    if strategy.whole and parameter > len(noisy):
+        notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
+    if strategy.calibrated and not calibrations:
+        notes.append(f"note: {mode} takes probabilities at their word; add --calibrate")
+    if not kept.any():
+        notes.append("note: no clip is left; training will need another --mode")
+    return Relabeled(table, len(noisy), int(changed.sum()), notes)
