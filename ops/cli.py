@@ -85,11 +85,16 @@ PROBABILITY = number(float, 0, high=1)
 COUNT = number(int, 1)
 
 
-def output_path(text: str) -> Path:
-    """A file to write: its folder is there (made where missing) and it is no folder itself."""
+def output_path(text: str, make: bool = True) -> Path:
+    """A file to write: its folder is there (made where missing) and it is no folder itself.
+
+    Without `make` only the name is looked at.
+    """
     path = Path(text)
     if path.is_dir():
         raise DataError(f"{path}: expected a file to write, found a folder; add a file name")
+    if not make:
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -111,7 +116,7 @@ def run_script(main: Callable[[], int | None]) -> None:
         script = Path(sys.argv[0]).name
         flags = ["--resume"] if "train" in script and "--resume" not in sys.argv else []
         command = shlex.join(["python", *sys.argv, *flags])
-        goes_on = "train" in script or "download" in script
+        goes_on = any(word in script for word in ("train", "rounds", "download"))
         hint = f"continue with: {command}" if goes_on else "nothing was written"
         print(f"interrupted; {hint}", file=sys.stderr)
         code = EXIT_INTERRUPTED

@@ -170,7 +170,7 @@ class Experiment:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the experiment's lock: short, around reading and writing shared files."""
-        with _lock_file(self.path(".lock")) as file:
+        with lock_file(self.path(".lock")) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -178,7 +178,7 @@ class Experiment:
     def fold_claimed(self, fold: int) -> Iterator[None]:
         """Holds a fold's lock; DataError where another process trains the same fold."""
         self.prepare_fold(fold)
-        with _lock_file(self.path("checkpoints", f"fold_{fold}", ".lock")) as file:
+        with lock_file(self.path("checkpoints", f"fold_{fold}", ".lock")) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -197,7 +197,7 @@ _open_locks: set[IO[str]] = set()
 
 
 @contextmanager
-def _lock_file(path: Path) -> Iterator[IO[str]]:
+def lock_file(path: Path) -> Iterator[IO[str]]:
     """An open file to lock. The lock ends with this process, however that ends."""
     with disk_errors(path):
         file = open(path, "a")  # noqa: SIM115

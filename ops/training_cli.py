@@ -58,8 +58,14 @@ def check_compiler(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
         parser.error(missing)
 
 
-def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequency_encoding: bool) -> None:
-    """All flags of the two training scripts, in groups; --no_frequency_encoding where it applies."""
+def add_training_arguments(
+    parser: argparse.ArgumentParser, label: str, frequency_encoding: bool, one_run: bool = True
+) -> None:
+    """All flags of the training scripts, in groups; --no_frequency_encoding where it applies.
+
+    Without one_run those of a series of runs: --folds may be left out, and what places or continues a
+    single run is the series' business.
+    """
     group = parser.add_argument_group("data")
     group.add_argument("--train_df", required=True, help="curated table, CSV fname,labels")
     group.add_argument("--train_data_dir", required=True, help="folder of its clips")
@@ -104,8 +110,8 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
         "--folds",
         type=cli.number(int, 0),
         nargs="+",
-        required=True,
-        help="folds to train now, from 0 to n_folds - 1",
+        required=one_run,
+        help="folds to train now, from 0 to n_folds - 1" if one_run else "folds to train; without it all",
     )
     group.add_argument("--n_folds", type=cli.number(int, 2), default=4, help="folds in all")
     group.add_argument("--kfold_seed", type=SEED, default=42, help="seed of the folds")
@@ -179,14 +185,15 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
 
     group = parser.add_argument_group("run")
     group.add_argument("--label", type=_label, default=label, help="first part of the experiment's name")
-    group.add_argument("--experiments_dir", default="experiments", help="where experiments are kept")
-    group.add_argument(
-        "--resume", action="store_true", help="continue, or join, the experiment of these flags"
-    )
-    group.add_argument(
-        "--init_from",
-        help="experiment of the same network and folds whose best models the folds start from",
-    )
+    if one_run:
+        group.add_argument("--experiments_dir", default="experiments", help="where experiments are kept")
+        group.add_argument(
+            "--resume", action="store_true", help="continue, or join, the experiment of these flags"
+        )
+        group.add_argument(
+            "--init_from",
+            help="experiment of the same network and folds whose best models the folds start from",
+        )
     group.add_argument("--log_interval", type=cli.COUNT, default=10, help="batches between reports")
     group.add_argument("--save_every", type=cli.COUNT, default=1, help="epochs between kept models")
     add_device_arguments(group)
@@ -266,6 +273,6 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
         "train": {key: getattr(args, key) for key in train_keys.split()},
         "label": args.label,
     }
-    if args.init_from:
+    if getattr(args, "init_from", None):
         config["train"]["init_from"] = warm_start.describe(args.init_from)
     return config

@@ -1,0 +1,295 @@
+"""Rounds of relabeling as one resumable job: train, predict the noisy clips, relabel, train again.
+
+<rounds_dir>/
+  plan.json              what the result depends on
+  command                the command lines that worked on it
+  experiments/<label>_<round>-<digest>/
+  predictions/round_<k>.csv   of all noisy clips, by round k's networks
+  tables/round_<k>.csv   the noisy table that round k trains on
+  rounds.csv             a row a round
+Every step ends with a file written whole; a step whose file is there is not done again.
+"""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import io
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ops import warm_start
+from ops.calibration import calibration_of
+from ops.cross_validation import BuildNetwork, Runtime, run_folds
+from ops.ensembles import Prepare, load_member, note_on_seen_clips, score_table
+from ops.errors import DataError
+from ops.experiment import Experiment, lock_file
+from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from ops.interruption import StopRequest
+from ops.predictions import write_predictions
+from ops.relabeled_tables import relabel_table
+from ops.relabeling import parse_mode
+from ops.round_report import report_of_round
+from ops.tables import write_table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the result of all rounds depends on.
+
+    Attributes:
+        modes: how round 1, 2, ... get their noisy clips from the predictions of the round before.
+        config: of a training run on all noisy clips; each round changes what is its own.
+        folds: those that every round trains.
+        out_of_fold: noisy clips are scored by the folds that did not train on them.
+        calibrate: probabilities are calibrated before relabeling.
+        warm_start: rounds from 1 on start from the weights of the round before.
+        later_epochs: epochs of rounds from 1 on; None: as many as round 0.
+        share_last_round: every fold of the last round trains on all kept clips.
+        sample_submission, test_data_dir: the test clips, or None.
+    """
+
+    modes: list[str]
+    config: dict[str, Any]
+    folds: list[int]
+    out_of_fold: bool
+    calibrate: bool
+    warm_start: bool
+    later_epochs: int | None
+    share_last_round: bool
+    sample_submission: str | None
+    test_data_dir: str | None
+
+    @property
+    def noisy_df(self) -> str:
+        return self.config["data"]["noisy_train_df"]
+
+    @property
+    def n_rounds(self) -> int:
+        return len(self.modes) + 1
+
+    def epochs(self, number: int) -> int:
+        return self.later_epochs if number and self.later_epochs else self.config["train"]["epochs"]
+
+    def shares_noisy(self, number: int) -> bool:
+        """Whether every fold of a round trains on all of its noisy clips."""
+        is_last = number == self.n_rounds - 1
+        return number > 0 and (self.config["data"]["share_noisy"] or (is_last and self.share_last_round))
+
+
+@dataclass(frozen=True)
+class RoundsDirectory:
+    """The paths of a job of rounds."""
+
+    path: Path
+
+    @property
+    def experiments(self) -> Path:
+        return self.path / "experiments"
+
+    def predictions(self, number: int) -> Path:
+        return self.path / "predictions" / f"round_{number}.csv"
+
+    def table(self, number: int) -> Path:
+        return self.path / "tables" / f"round_{number}.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "rounds.csv"
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folders and holds their lock; DataError where another process works here."""
+        for folder in (self.path, self.experiments, self.path / "predictions", self.path / "tables"):
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        with lock_file(self.path / ".lock") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f"{self.path}: another process is at work on these rounds; wait for it, or give another "
+                    "--rounds_dir"
+                ) from error
+            for folder in (self.path, self.path / "predictions", self.path / "tables"):
+                remove_leftovers(folder)
+            yield
+
+    def check_plan(self, plan: Plan) -> None:
+        """Raises DataError where the directory holds rounds of another plan; further rounds may follow."""
+        path = self.path / "plan.json"
+        if not path.exists():
+            return
+        there, here = read_json(path, "the plan of these rounds"), asdict(plan)
+        n_begun = len(there["modes"]) if isinstance(there, dict) and "modes" in there else 0
+        if isinstance(there, dict) and there.get("modes") == here["modes"][:n_begun]:
+            there["modes"] = here["modes"]
+        if there != here:
+            raise DataError(
+                f"{path}: differs from this command in {_difference(there, here)}; repeat the command these "
+                "rounds began with (more --rounds may follow at its end), or give another --rounds_dir"
+            )
+
+    def start(self, plan: Plan, argv: Sequence[str]) -> None:
+        """Records plan and command."""
+        write_json(self.path / "plan.json", asdict(plan))
+        command = self.path / "command"
+        write_text(command, (command.read_text() if command.exists() else "") + shlex.join(argv) + "\n")
+
+
+def _difference(there: Any, here: Any, name: str = "") -> str:
+    """Names the first entry in which two plans differ."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys([*here, *there]):
+            if there.get(key) != here.get(key):
+                return _difference(there.get(key), here.get(key), key)
+    return f"{name or 'its form'} ({there!r} there, {here!r} here)"
+
+
+def run_rounds(
+    plan: Plan,
+    directory: RoundsDirectory,
+    build_network: BuildNetwork,
+    prepare: Prepare,
+    runtime: Runtime,
+    noisy_truth_df: str | None,
+    argv: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Runs the plan, or what is left of it; returns the rows of rounds.csv."""
+    directory.check_plan(plan)
+    with directory.claimed():
+        directory.start(plan, argv)
+        experiments: list[Experiment] = []
+        rows: list[dict[str, Any]] = []
+        for number in range(plan.n_rounds):
+            if number:
+                _relabel(number, plan, directory, experiments)
+            config = round_config(number, plan, directory, experiments)
+            experiments.append(_train(number, config, plan, directory, build_network, runtime, argv))
+            if number < len(plan.modes):
+                _predict_noisy(number, experiments[-1], plan, directory, build_network, prepare, runtime)
+            rows.append(report_of_round(number, plan, directory, experiments[-1], noisy_truth_df))
+            _write_report(directory.report, rows)
+    return rows
+
+
+def round_config(
+    number: int, plan: Plan, directory: RoundsDirectory, earlier: Sequence[Experiment]
+) -> dict[str, Any]:
+    """The config of a round's training run."""
+    config = copy.deepcopy(plan.config)
+    data, train = config["data"], config["train"]
+    config["label"] = f"{config['label']}_{number}"
+    data["share_noisy"] = plan.shares_noisy(number)
+    if number == 0:
+        data["noisy_train_df"] = data["noisy_train_data_dir"] = None
+        return config
+    data["noisy_train_df"] = str(directory.table(number))
+    # As many last epochs without augmentation as round 0 has.
+    fewer = train["epochs"] - plan.epochs(number)
+    train["switch_off_augmentations_on"] = max(0, train["switch_off_augmentations_on"] - fewer)
+    train["epochs"] = plan.epochs(number)
+    if plan.warm_start:
+        train["init_from"] = warm_start.describe(str(earlier[-1].directory))
+    return config
+
+
+def _train(
+    number: int,
+    config: dict[str, Any],
+    plan: Plan,
+    directory: RoundsDirectory,
+    build_network: BuildNetwork,
+    runtime: Runtime,
+    argv: Sequence[str],
+) -> Experiment:
+    print(f"round {number}: training", flush=True)
+    return run_folds(
+        config,
+        plan.folds,
+        build_network,
+        runtime,
+        experiments_dir=str(directory.experiments),
+        resume=Experiment.directory_of(config, directory.experiments).exists(),
+        sample_submission=plan.sample_submission,
+        test_data_dir=plan.test_data_dir,
+        argv=argv,
+    )
+
+
+def _predict_noisy(
+    number: int,
+    experiment: Experiment,
+    plan: Plan,
+    directory: RoundsDirectory,
+    build_network: BuildNetwork,
+    prepare: Prepare,
+    runtime: Runtime,
+) -> None:
+    path, data, train = directory.predictions(number), plan.config["data"], plan.config["train"]
+    if path.exists():
+        return
+    print(f"round {number}: predicting the noisy clips", flush=True)
+    member = load_member(
+        experiment,
+        data["classes"],
+        data["classmap"],
+        build_network,
+        prepare,
+        runtime.device,
+        train["amp"],
+        train["compile"],
+    )
+    with StopRequest() as stop:
+        scores = score_table(
+            [member],
+            plan.noisy_df,
+            data["noisy_train_data_dir"],
+            train["batch_size"],
+            runtime.num_workers,
+            runtime.device,
+            out_of_fold=plan.out_of_fold,
+            stop=stop,
+        )
+    note = note_on_seen_clips(scores, len(scores.predictions.fnames))
+    if note:
+        print(note)
+    if scores.errors:
+        first = next(iter(scores.errors.values()))
+        print(f"warning: {len(scores.errors)} noisy clips cannot be read and get the mean ({first})")
+    write_predictions(path, scores.predictions)
+
+
+def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Sequence[Experiment]) -> None:
+    path, mode = directory.table(number), plan.modes[number - 1]
+    if path.exists():
+        return
+    # A strategy that compares predictions gets those of all rounds so far.
+    first = 0 if parse_mode(mode)[0].several else number - 1
+    history = range(first, number)
+    calibrations = [calibration_of(earlier[k]) for k in history] if plan.calibrate else None
+    relabeled = relabel_table(plan.noisy_df, [directory.predictions(k) for k in history], mode, calibrations)
+    print(f"round {number}: {mode}: {relabeled.summary}", flush=True)
+    for note in relabeled.notes:
+        print(note)
+    if relabeled.table.empty:
+        raise DataError(
+            f"round {number}: {mode} keeps none of the {relabeled.n_clips} noisy clips; choose another "
+            "mode and another --rounds_dir"
+        )
+    write_table(path, relabeled.table)
+
+
+def _write_report(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rounds.csv unless it holds these rows already, and perhaps further ones."""
+    text = io.StringIO()
+    frame = pd.DataFrame(rows)
+    frame.to_csv(text, index=False, lineterminator="\n")
+    if not path.exists() or not path.read_text(encoding="utf-8").startswith(text.getvalue()):
+        write_table(path, frame)

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Rounds of relabeling in one command: train, predict the noisy clips, choose, train again.
+
+    python run_noisy_rounds.py --rounds scoring_1000 scoring_2000 scoring_5000 relabelall-replacenan_1.2 \\
+        --rounds_dir rounds/first --network 2d --train_df data/train_curated.csv \\
+        --train_data_dir data/train_curated/ --noisy_train_df data/train_noisy.csv \\
+        --noisy_train_data_dir data/train_noisy/ --classmap data/classmap.json --n_folds=5 \\
+        --features=mel_2048_1024_128 --aggregation_type=max --optimizer=adam
+
+Round 0 trains on the curated clips alone. Stopped or killed, the same command goes on where it was, with
+the same result. The folder gets every round's tables, predictions and experiment, and rounds.csv.
+"""
+
+import argparse
+import sys
+
+from networks.classifiers import NetworkConfig, build_classifier
+from networks.folding import fold_batch_norms
+from ops import cli, training_cli
+from ops.cross_validation import Runtime
+from ops.labels import load_class_map
+from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
+from ops.relabeling import GRAMMAR, parse_mode
+from ops.round_report import label_quality, label_sets, planned_rounds, shown
+from ops.run_tables import load_tables
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    group = parser.add_argument_group("rounds")
+    group.add_argument(
+        "--rounds",
+        required=True,
+        nargs="+",
+        type=cli.parsed_by(parse_mode),
+        help=f"a mode a round, in order: {GRAMMAR}",
+    )
+    group.add_argument("--rounds_dir", required=True, help="folder of all that the rounds make")
+    group.add_argument("--network", required=True, choices=("2d", "1d"), help="2D or hierarchical 1D CNN")
+    group.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="make probabilities comparable between clips before relabeling, by out-of-fold predictions",
+    )
+    group.add_argument(
+        "--no_out_of_fold",
+        action="store_true",
+        help="score noisy clips by all folds, those included that trained on them, as was published",
+    )
+    group.add_argument(
+        "--warm_start", action="store_true", help="start each round from the weights of the round before"
+    )
+    group.add_argument(
+        "--later_epochs", type=cli.COUNT, help="epochs of the rounds after round 0; without it --epochs"
+    )
+    group.add_argument(
+        "--share_last_round",
+        action="store_true",
+        help="train every fold of the last round on all kept clips: no prediction of them follows",
+    )
+    group.add_argument(
+        "--noisy_truth_df", help="true labels of the noisy clips, CSV fname,labels: for measurements"
+    )
+    group.add_argument("--dry_run", action="store_true", help="check everything, print the plan and stop")
+    training_cli.add_training_arguments(parser, label="round", frequency_encoding=True, one_run=False)
+    args = parser.parse_args(argv)
+    if args.noisy_train_df is None:
+        parser.error("the rounds choose among noisy clips: give --noisy_train_df and --noisy_train_data_dir")
+    if args.network == "1d":
+        if args.no_frequency_encoding:
+            parser.error("--no_frequency_encoding goes with --network 2d; the 1D network has none")
+        del args.no_frequency_encoding
+    if args.folds is None:
+        args.folds = list(range(args.n_folds))
+    training_cli.check_training_arguments(parser, args, args.network, NetworkConfig)
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    plan = Plan(
+        args.rounds,
+        training_cli.training_config(args, args.network, load_class_map(args.classmap)),
+        args.folds,
+        not args.no_out_of_fold,
+        args.calibrate,
+        args.warm_start,
+        args.later_epochs,
+        args.share_last_round,
+        args.sample_submission,
+        args.test_data_dir,
+    )
+    directory = RoundsDirectory(
+        cli.output_path(f"{args.rounds_dir}/rounds.csv", make=not args.dry_run).parent
+    )
+    directory.check_plan(plan)
+    # All that a later round would stumble over, before the first one starts.
+    tables = load_tables(plan.config["data"], args.sample_submission, args.test_data_dir)
+    if args.noisy_truth_df:
+        label_quality(label_sets(plan.noisy_df), label_sets(args.noisy_truth_df), args.noisy_truth_df)
+    if args.dry_run:
+        cli.print_table(planned_rounds(plan, len(tables.curated), len(tables.noisy)))
+        print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
+        return
+    rows = run_rounds(
+        plan,
+        directory,
+        lambda network: build_classifier(NetworkConfig(**network)),
+        fold_batch_norms,
+        Runtime(args.device, args.num_workers, args.log_interval, args.save_every),
+        args.noisy_truth_df,
+        ["run_noisy_rounds.py", *(sys.argv[1:] if argv is None else argv)],
+    )
+    cli.print_table(shown(rows))
+    print(directory.report)
+
+
+if __name__ == "__main__":
+    cli.run_script(main)
