@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""What noisy clips are worth on real recordings, by method: test lwlrap, and the oracle's gain recovered.
+
+    python benchmarks/noisy.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/noisy \\
+        --rotations 1 2 3 4 --seeds 0 1 --label_noise 0.2 0.4 0.6
+
+Every run's result stays in --work_dir under its settings: stopped or killed, the same command goes on
+where it was; other processes may take other rotations or seeds of the same --work_dir. The oracle trains
+on the true labels of the noisy clips. A layout whose oracle gain is under three standard errors is left
+out of the share.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path[:0] = [str(Path(__file__).resolve().parent)]
+from real_runs import (  # noqa: E402
+    Layout,
+    Run,
+    add_arguments,
+    bootstrap_error,
+    make_layout,
+    spelled,
+    test_scores,
+    train,
+    training_flags,
+)
+
+import run_noisy_rounds  # noqa: E402
+from ops.cli import print_table  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Method:
+    """Either a noisy table to train on as it is, or rounds; a mode's {0.3} means 0.3 of the noisy clips."""
+
+    table: str | None = None
+    rounds: tuple[str, ...] = ()
+    flags: dict = field(default_factory=dict)
+
+
+SHARED = {"share_noisy": True}
+PUBLISHED = {**SHARED, "no_out_of_fold": True}
+OURS = {"calibrate": True, "share_last_round": True}
+METHODS = {
+    "curated": Method(),
+    "all": Method("train_noisy.csv", flags=SHARED),
+    "published": Method(
+        rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
+    ),
+    "ours": Method(rounds=("correct-soft_0.9", "correct-soft_0.5", "correct-soft_0.3"), flags=OURS),
+    "oracle": Method("train_noisy_truth.csv", flags=SHARED),
+    # Parts and relatives of the two.
+    "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
+    "scoring_out_of_fold": Method(
+        rounds=("scoring_{0.3}", "scoring_{0.6}"), flags={"share_last_round": True}
+    ),
+    "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags={"share_last_round": True}),
+    "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags={"share_last_round": True}),
+    "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags={"share_last_round": True}),
+    "correct": Method(rounds=("correct_0.9", "correct_0.5", "correct_0.5"), flags=OURS),
+    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=OURS),
+    "correct_after_all": Method(rounds=("soft_0.001", "correct-soft_0.3", "correct-soft_0.3"), flags=OURS),
+    "correct_warm": Method(
+        rounds=("correct-soft_0.9", "correct-soft_0.5", "correct-soft_0.3"),
+        flags={**OURS, "warm_start": True},
+    ),
+    # The labels that one threshold gives: see label_precision and label_recall.
+    "relabelall": Method(rounds=("relabelall-replacenan_1.2",), flags=SHARED),
+    "relabelall_calibrated": Method(
+        rounds=("relabelall-replacenan_1.2",), flags={**SHARED, "calibrate": True}
+    ),
+    "relabelall_zlpr": Method(rounds=("relabelall-replacenan_1.2",), flags={**SHARED, "loss": "zlpr"}),
+    "relabelall_balanced": Method(rounds=("relabelall-balanced_1.2",), flags={**SHARED, "calibrate": True}),
+}
+HEADLINE = ["curated", "all", "published", "ours", "oracle"]
+QUALITY = ["noisy_clips", "kept_precision", "kept_recall", "label_precision", "label_recall"]
+
+
+def settings_of(args: argparse.Namespace, name: str, seed: int) -> dict:
+    """The training flags of a method's run, but for its paths."""
+    method = METHODS[name]
+    first = args.curated_epochs if method.rounds or method.table is None else args.epochs
+    flags = {**training_flags(args, seed, first), **method.flags}
+    if method.rounds:
+        # Augmentation ends as many epochs before the end as in the runs without rounds.
+        flags["later_epochs"] = args.epochs
+    return flags
+
+
+def run_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> Run:
+    method = METHODS[name]
+    return Run.of(
+        args, f"{name}-seed_{seed}", layout, [method.table, method.rounds, settings_of(args, name, seed)]
+    )
+
+
+def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict:
+    """Runs a method on a layout, or what is left of it; returns its result."""
+    method, run = METHODS[name], run_of(args, name, layout, seed)
+    flags = [*layout.flags(), *spelled(settings_of(args, name, seed))]
+    noisy_dir = f"--noisy_train_data_dir={layout.folder / 'train_noisy'}"
+
+    def plain() -> dict:
+        noisy = [f"--noisy_train_df={layout.folder / method.table}", noisy_dir] if method.table else []
+        experiments = run.folder / "experiments"
+        # The label of round 0, so that rounds find the run on curated clips done.
+        return {**test_scores(layout, train([*flags, *noisy, "--label=round_0"], experiments)), "rounds": []}
+
+    def rounds() -> dict:
+        borrow_round_0(args, layout, seed, run.folder / "rounds" / "experiments")
+        modes = [mode_of(mode, layout) for mode in method.rounds]
+        run_noisy_rounds.main(
+            [*flags, "--rounds", *modes, f"--rounds_dir={run.folder / 'rounds'}", "--network=2d"]
+            + [f"--noisy_train_df={layout.folder / 'train_noisy.csv'}", noisy_dir]
+            + [f"--noisy_truth_df={layout.folder / 'train_noisy_truth.csv'}"]
+        )
+        rows = pd.read_csv(run.folder / "rounds" / "rounds.csv")
+        scored = [
+            test_scores(layout, run.folder / "rounds" / "experiments" / experiment)
+            for experiment in rows["experiment"]
+        ]
+        table = rows[["round", "mode", *QUALITY]].assign(test_lwlrap=[score["lwlrap"] for score in scored])
+        return {**scored[-1], "rounds": json.loads(table.to_json(orient="records"))}
+
+    return run.work(rounds if method.rounds else plain)
+
+
+def mode_of(mode: str, layout: Layout) -> str:
+    """scoring_{0.3} -> scoring_300 where there are 1,000 noisy clips."""
+    head, brace, share = mode.partition("{")
+    return f"{head}{round(float(share.rstrip('}')) * layout.n_noisy)}" if brace else mode
+
+
+def borrow_round_0(args: argparse.Namespace, layout: Layout, seed: int, experiments: Path) -> None:
+    """Copies the finished run on curated clips: round 0 of all rounds with the same flags."""
+    curated = run_of(args, "curated", layout, seed)
+    if curated.result() is None or experiments.exists():
+        return
+    (source,) = (curated.folder / "experiments").iterdir()
+    temporary = experiments.with_name("experiments.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary / source.name)
+    temporary.rename(experiments)
+
+
+def error(values: list[float]) -> float:
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def telling_layouts(results: dict, label_noise: float, seeds: list[int]) -> tuple[list[int], list[str]]:
+    """Rotations whose oracle gain is at least three standard errors, and a sentence on each of the others.
+
+    The error is that of the test clips (bootstrap) or of the seeds, whichever is larger.
+    """
+    telling, left_out = [], []
+    for rotation in sorted({r for r, noise, _, _ in results if noise == label_noise}):
+        pairs = [
+            (results[rotation, label_noise, seed, "curated"], results[rotation, label_noise, seed, "oracle"])
+            for seed in seeds
+            if {(rotation, label_noise, seed, name) for name in ("curated", "oracle")} <= set(results)
+        ]
+        if not pairs:
+            continue
+        gains = [oracle["lwlrap"] - curated["lwlrap"] for curated, oracle in pairs]
+        of_clips = float(np.mean([bootstrap_error(*pair) for pair in pairs]))
+        spread = max(of_clips, error(gains) if len(gains) > 1 else 0.0)
+        if np.mean(gains) >= 3 * spread:
+            telling.append(rotation)
+        else:
+            left_out.append(
+                f"rotation {rotation} is left out: the oracle gains {np.mean(gains):.3f}, under three "
+                f"standard errors ({spread:.3f} each)"
+            )
+    return telling, left_out
+
+
+def recovered(curated: np.ndarray, method: np.ndarray, oracle: np.ndarray) -> tuple[float, float]:
+    """(method - curated) / (oracle - curated) of the means over pairs, and its jackknife standard error."""
+    gain, most = method - curated, oracle - curated
+    share = gain.sum() / most.sum()
+    n = len(gain)
+    if n < 2:
+        return float(share), float("nan")
+    without = (gain.sum() - gain) / (most.sum() - most)
+    return float(share), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
+
+
+def report(args: argparse.Namespace, results: dict) -> None:
+    for label_noise in args.label_noise:
+        print(f"\n{args.source}, {label_noise:.0%} of the noisy labels wrong")
+        telling, left_out = telling_layouts(results, label_noise, args.seeds)
+        for sentence in left_out:
+            print(sentence)
+        rows = [["method", "runs", "test lwlrap", "gain recovered", "standard error", "pairs"]]
+        quality = [["method", "round", "mode", *QUALITY, "test_lwlrap"]]
+        for name in args.methods:
+            keys = [key for key in sorted(results) if key[1] == label_noise and key[3] == name]
+            if not keys:
+                continue
+            scores = [results[key]["lwlrap"] for key in keys]
+            pairs = [
+                [results[(*key[:3], other)]["lwlrap"] for other in ("curated", name, "oracle")]
+                for key in keys
+                if key[0] in telling and all((*key[:3], o) in results for o in ("curated", "oracle"))
+            ]
+            share, spread = recovered(*np.array(pairs).T) if pairs else (np.nan, np.nan)
+            cells = [f"{np.mean(scores):.3f} +- {error(scores):.3f}", f"{share:.1%}", f"{spread:.1%}"]
+            rows.append([name, str(len(scores)), *cells, str(len(pairs))])
+            quality += quality_rows(name, [results[key]["rounds"] for key in keys])
+        print_table(rows)
+        if len(quality) > 1:
+            print("\nround by round, means: kept clips and labels against the truth")
+            print_table(quality)
+
+
+def quality_rows(name: str, runs: list[list[dict]]) -> list[list[str]]:
+    """A row a round: the means over runs."""
+    by_round = defaultdict(list)
+    for run in runs:
+        for row in run:
+            by_round[row["round"]].append(row)
+    rows = []
+    for number, found in sorted(by_round.items()):
+        frame = pd.DataFrame(found)[[*QUALITY, "test_lwlrap"]].astype(float)
+        cells = ["-" if np.isnan(value) else f"{value:.3f}" for value in frame.mean()]
+        cells[0] = f"{frame['noisy_clips'].mean():.0f}"
+        rows.append([name, str(number), found[0]["mode"] or "-", *cells])
+    return rows
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_arguments(parser)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--label_noise", type=float, nargs="+", default=[0.2, 0.4, 0.6])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=HEADLINE)
+    args = parser.parse_args(argv)
+    results = {}
+    for label_noise in args.label_noise:
+        for rotation in args.rotations:
+            layout = make_layout(args, rotation, label_noise)
+            for seed in args.seeds:
+                # The run on curated clips first: the rounds begin with it.
+                for name in sorted(args.methods, key=lambda name: name != "curated"):
+                    found = run_of(args, name, layout, seed).result()
+                    if found is None and not args.report_only:
+                        found = work(args, name, layout, seed)
+                        print(f"{layout.name} seed {seed} {name}: {found['lwlrap']:.4f}", flush=True)
+                    if found is not None:
+                        results[rotation, label_noise, seed, name] = found
+    report(args, results)
+
+
+if __name__ == "__main__":
+    main()

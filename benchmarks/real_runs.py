@@ -1,0 +1,217 @@
+"""Layouts of real recordings, and runs on them whose results are kept on disk by their settings."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+import create_class_map  # noqa: E402
+import train_2d_cnn  # noqa: E402
+from ops.files import write_json  # noqa: E402
+from ops.labels import encode_labels, load_class_map  # noqa: E402
+from ops.metrics import lrap_per_clip  # noqa: E402
+from ops.predictions import read_predictions  # noqa: E402
+from ops.tables import read_table  # noqa: E402
+
+# Folds of a source by part: the letters are its folds 1 to 4, turned by the rotation.
+PARTS = {
+    "digits": {"curated": "AB", "noisy": "BC", "test": "D", "per_class": 10},
+    "esc10": {"curated": "A", "noisy": "BC", "test": "D", "per_class": None},
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A data set in the competition's form: which folds are what, and how many labels are wrong."""
+
+    source: str
+    rotation: int
+    label_noise: float
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}-rotation_{self.rotation}-noise_{self.label_noise:g}"
+
+    @property
+    def n_noisy(self) -> int:
+        return len(read_table(self.folder / "train_noisy.csv", ["fname"]))
+
+    def flags(self) -> list[str]:
+        """Training flags: curated and test clips."""
+        return [
+            f"--train_df={self.folder / 'train_curated.csv'}",
+            f"--train_data_dir={self.folder / 'train_curated'}",
+            f"--classmap={self.folder / 'classmap.json'}",
+            f"--test_data_dir={self.folder / 'test'}",
+            f"--sample_submission={self.folder / 'sample_submission.csv'}",
+        ]
+
+
+def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> Layout:
+    """Makes the layout's folder unless it is there; whole or not at all."""
+    name = f"{args.source}-{rotation}-{label_noise:g}-{args.p_two:g}"
+    layout = Layout(args.source, rotation, label_noise, args.work_dir / "layouts" / name)
+    if layout.folder.exists():
+        return layout
+    parts = PARTS[args.source]
+
+    def folds(part: str) -> list[str]:
+        return [str((ord(letter) - ord("A") + rotation - 1) % 4 + 1) for letter in parts[part]]
+
+    temporary = layout.folder.with_name(name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(args.data_script), str(temporary), "--source", args.source]
+    for part in ("curated", "noisy", "test"):
+        command += [f"--{part}", *folds(part)]
+    if parts["per_class"]:
+        command += ["--curated_per_class", str(parts["per_class"])]
+    command += ["--label_noise", f"{label_noise:g}", "--p_two", f"{args.p_two:g}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with contextlib.redirect_stdout(None):
+        create_class_map.main(
+            [f"--train_df={temporary / 'train_curated.csv'}", f"--output_file={temporary / 'classmap.json'}"]
+        )
+    os.replace(temporary, layout.folder)
+    return layout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that both benchmarks share."""
+    parser.add_argument("--data_script", type=Path, required=True, help="make_fsd_layout.py")
+    parser.add_argument("--work_dir", type=Path, required=True, help="layouts, runs and results; reused")
+    parser.add_argument("--source", choices=sorted(PARTS), default="digits")
+    parser.add_argument("--rotations", type=int, nargs="+", default=[1, 2, 3, 4], choices=[1, 2, 3, 4])
+    parser.add_argument("--p_two", type=float, default=0.2, help="share of clips with a second sound")
+    parser.add_argument("--epochs", type=int, default=16, help="of runs with noisy clips")
+    parser.add_argument("--curated_epochs", type=int, default=60, help="of runs on curated clips alone")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--num_workers", type=int, default=0)
+    parser.add_argument("--amp", action="store_true")
+    parser.add_argument("--report_only", action="store_true", help="of the runs that are there, train none")
+
+
+def training_flags(args: argparse.Namespace, seed: int, epochs: int) -> dict[str, Any]:
+    """The flags of a small run: a minute or so on one core for the digits."""
+    flags = {
+        "features": "mel_1024_256_64" if args.source == "digits" else "mel_2048_1024_128",
+        "aggregation_type": "max",
+        "num_conv_blocks": 4,
+        "conv_base_depth": 16,
+        "growth_rate": 1.5,
+        "start_deep_supervision_on": 1,
+        "optimizer": "adam",
+        "scheduler": "1cycle_0.0001_0.01",
+        "weight_decay": 0,
+        "batch_size": 16,
+        "max_audio_length": 2 if args.source == "digits" else 5,
+        "p_mixup": 0.5,
+        "epochs": epochs,
+        "switch_off_augmentations_on": epochs - max(1, epochs // 8),
+        "n_folds": 2,
+        "seed": seed,
+        "save_every": 10_000,
+        "device": args.device,
+        "num_workers": args.num_workers,
+    }
+    return {**flags, **({"amp": True} if args.amp else {})}
+
+
+def spelled(flags: dict[str, Any]) -> list[str]:
+    """{"epochs": 3, "amp": True} -> ["--epochs=3", "--amp"]; False and None are left out."""
+    return [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in flags.items()
+        if value not in (False, None)
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder; its result is there once it has ended."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, name: str, layout: Layout, settings: Any) -> Run:
+        """The run of these settings; others get other folders."""
+        text = json.dumps([layout.name, args.p_two, settings], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return cls(args.work_dir / "runs" / f"{layout.name}-{name}-{digest}")
+
+    def result(self) -> dict[str, Any] | None:
+        path = self.folder / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def work(self, job: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result, from disk or from the job, whose output goes to the run's log."""
+        found = self.result()
+        if found is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with quiet(self.folder / "log"):
+                found = job()
+            write_json(self.folder / "result.json", found)
+        return found
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Sends what is printed to a file; an error ends with the file's name."""
+    try:
+        with open(log, "a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+            yield
+    except Exception:
+        with open(log, "a") as file:
+            traceback.print_exc(file=file)
+        print(f"a run failed, see {log}", file=sys.stderr)
+        raise
+
+
+def train(flags: Sequence[str], experiments: Path) -> Path:
+    """Trains both folds, or what is left of them; returns the experiment's directory."""
+    resume = ["--resume"] if any(experiments.glob("*/config.json")) else []
+    train_2d_cnn.main([*flags, "--folds", "0", "1", f"--experiments_dir={experiments}", *resume])
+    (experiment,) = experiments.iterdir()
+    return experiment
+
+
+def test_scores(layout: Layout, experiment: Path) -> dict[str, Any]:
+    """lwlrap on the test clips, and each clip's part in it: precision at its labels, and their number."""
+    predictions = read_predictions(experiment / "predictions" / "submission.csv")
+    table = layout.folder / "test_truth.csv"
+    frame = read_table(table, ["fname", "labels"])
+    class_map = load_class_map(layout.folder / "classmap.json")
+    truth = encode_labels(frame["labels"], class_map, table, frame["fname"])
+    n_labels = truth.sum(axis=1)
+    precision = (
+        lrap_per_clip(truth, predictions.rows_of(frame["fname"].tolist(), "submission.csv")) * n_labels
+    )
+    return {
+        "lwlrap": float(precision.sum() / n_labels.sum()),
+        "precision": [round(float(value), 6) for value in precision],
+        "n_labels": [int(value) for value in n_labels],
+    }
+
+
+def bootstrap_error(first: dict[str, Any], second: dict[str, Any], resamples: int = 400) -> float:
+    """Standard error of the difference of two results on the same test clips, clips drawn anew."""
+    rng = np.random.default_rng(0)
+    n_labels = np.array(first["n_labels"])
+    difference = np.array(second["precision"]) - np.array(first["precision"])
+    draws = rng.integers(0, len(n_labels), (resamples, len(n_labels)))
+    return float((difference[draws].sum(axis=1) / n_labels[draws].sum(axis=1)).std(ddof=1))
