@@ -119,7 +119,7 @@ def training_flags(args: argparse.Namespace, seed: int, epochs: int) -> dict[str
         "scheduler": "1cycle_0.0001_0.01",
         "weight_decay": 0,
         "batch_size": 16,
-        "max_audio_length": 2 if args.source == "digits" else 5,
+        "max_audio_length": 1 if args.source == "digits" else 5,
         "p_mixup": 0.5,
         "epochs": epochs,
         "switch_off_augmentations_on": epochs - max(1, epochs // 8),

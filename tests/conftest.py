@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -161,3 +162,40 @@ def get(server, tmp_path, monkeypatch):
         return download_data.main([*argv, *flags])
 
     return run
+
+
+class Zygote:
+    """Forks processes of scripts, see zygote.py."""
+
+    def __init__(self, log: Path):
+        self.log = log
+        command = [sys.executable, str(Path(__file__).with_name("zygote.py"))]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def _ask(self, **command) -> int:
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def start(self, argv: list[str], kill_at_write: int | None = None, **where: str) -> int:
+        """Starts train_2d_cnn.py; another script=..., in cwd=..., where they are given."""
+        self.log.write_text("")
+        return self._ask(argv=argv, log=str(self.log), kill_at_write=kill_at_write, **where)
+
+    def wait(self, pid: int) -> int:
+        return self._ask(wait=pid)
+
+    def run(self, argv: list[str], **where: str) -> int:
+        return self.wait(self.start(argv, **where))
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory):
+    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
+    yield zygote
+    zygote.process.stdin.close()
+    zygote.process.wait()

@@ -1,0 +1,223 @@
+"""run_noisy_rounds.py: the rounds by hand, killed at any moment, and what users do wrong."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+import predict_2d_cnn
+import relabel_noisy_data
+import run_noisy_rounds
+import train_2d_cnn
+from ops.errors import DataError
+from ops.round_report import label_quality
+
+
+@pytest.fixture
+def flags(toy, training_flags):
+    """flags(rounds_dir, modes, ...) -> a tiny job of rounds."""
+
+    def make(rounds_dir, modes: list[str], *extra: str, network: str = "2d", **changed) -> list[str]:
+        values = {
+            "experiments_dir": None,
+            "noisy_train_df": toy.folder / "train_noisy.csv",
+            "noisy_train_data_dir": toy.folder / "train_noisy",
+            "epochs": 1,
+            **changed,
+        }
+        rest = [flag for flag in training_flags("--folds", **values) if flag != "--folds"]
+        return [*rest, "--rounds", *modes, f"--rounds_dir={rounds_dir}", f"--network={network}", *extra]
+
+    return make
+
+
+def test_two_rounds_are_the_loop_by_hand(toy, flags, training_flags, tmp_path, capsys):
+    truth = toy.folder / "train_noisy_truth.csv"
+    run_noisy_rounds.main(
+        flags(
+            tmp_path / "rounds",
+            ["scoring_6", "relabelall-merge_1.2"],
+            "--calibrate",
+            f"--noisy_truth_df={truth}",
+        )
+    )
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == str(tmp_path / "rounds/rounds.csv") and printed[-5].startswith("round  mode")
+    rows = pd.read_csv(tmp_path / "rounds/rounds.csv", keep_default_na=False)
+    assert rows["mode"].tolist() == ["", "scoring_6", "relabelall-merge_1.2"]
+    assert rows["noisy_clips"].tolist() == [0, 6, 16]
+
+    noisy = ["--noisy_train_df", "", f"--noisy_train_data_dir={toy.folder / 'train_noisy'}"]
+    paths = [toy.folder / "train_noisy.csv"]
+    for number in range(3):
+        extra = [f"--label=round_{number}"]
+        if number:
+            noisy[1] = str(tmp_path / f"rounds/tables/round_{number}.csv")
+            assert open(noisy[1]).read() == paths[-1].read_text()
+            extra += noisy
+        train_2d_cnn.main(training_flags(*extra, epochs=1))
+        (experiment,) = (tmp_path / "experiments").glob(f"round_{number}-*")
+        assert rows["experiment"][number] == experiment.name
+        metric = json.loads((experiment / "results.json").read_text())["metric"]
+        assert float(rows["out_of_fold_lwlrap"][number]) == pytest.approx(metric)
+        if number == 2:
+            break
+        predicted = tmp_path / "predicted.csv"
+        predict_2d_cnn.main(
+            [f"--experiment={experiment}", f"--test_df={toy.folder / 'train_noisy.csv'}", "--out_of_fold"]
+            + [f"--test_data_dir={toy.folder / 'train_noisy'}", f"--classmap={toy.classmap}"]
+            + [f"--output_df={predicted}", "--num_workers=0", "--device=cpu", "--batch_size=4"]
+        )
+        found = (tmp_path / f"rounds/predictions/round_{number}.csv").read_text()
+        assert found == predicted.read_text()
+        paths.append(tmp_path / f"relabeled_{number}.csv")
+        relabel_noisy_data.main(
+            [f"--noisy_df={paths[0]}", f"--noisy_predictions_df={predicted}", f"--output_df={paths[-1]}"]
+            + [f"--mode={rows['mode'][number + 1]}", "--calibrate", f"--experiment={experiment}"]
+        )
+    kept = pd.read_csv(paths[1]).set_index("fname")["labels"]
+    right = sum(
+        set(kept[f].split(",")) == set(row.split(",")) for f, row in true_labels(truth) if f in kept.index
+    )
+    assert float(rows["kept_precision"][1]) == pytest.approx(right / 6)
+    assert float(rows["kept_recall"][1]) == pytest.approx(right / 16)
+
+
+def true_labels(path):
+    frame = pd.read_csv(path)
+    return zip(frame["fname"], frame["labels"], strict=True)
+
+
+def outcome(folder) -> dict[str, bytes]:
+    """Bytes of every table, prediction and result of the rounds, by their paths."""
+    patterns = ("rounds.csv", "plan.json", "tables/*", "predictions/*", "experiments/*/predictions/*.csv",
+                "experiments/*/results.json", "experiments/*/noisy_folds.csv")  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for pattern in patterns
+        for path in folder.glob(pattern)
+    }
+
+
+@pytest.mark.slow
+def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags, tmp_path):
+    """At random times, and within random writes; warm start, history and weights included."""
+    argv = flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_round",
+                 holdout_size=0.2)  # fmt: skip
+    started = time.monotonic()
+    for name in ("reference", "killed"):
+        (tmp_path / name).mkdir()
+    reference = {"script": "run_noisy_rounds.py", "cwd": str(tmp_path / "reference")}
+    assert zygote.run(argv, **reference) == 0, zygote.output()
+    duration = time.monotonic() - started
+    expected = outcome(tmp_path / "reference/rounds")
+    assert len(expected) == 2 + 2 + 2 + 3 * 5 + 2
+    where = {"script": "run_noisy_rounds.py", "cwd": str(tmp_path / "killed")}
+    generator = random.Random(0)
+    kills = 0
+    for _ in range(200):
+        at_write = kills % 2 == 1 and kills < 12
+        pid = zygote.start(argv, kill_at_write=generator.randint(4, 40) if at_write else None, **where)
+        if not at_write and kills < 12:
+            time.sleep(generator.uniform(0.05, 0.35) * duration)
+            os.kill(pid, signal.SIGKILL)
+        status = zygote.wait(pid)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, zygote.output()
+        kills += 1
+    assert status == 0 and kills >= 4
+    assert outcome(tmp_path / "killed/rounds") == expected
+    assert not list((tmp_path / "killed").rglob("*.tmp"))
+    # Once more: nothing is left to do, and nothing changes.
+    assert zygote.run(argv, **where) == 0
+    assert "epoch 0:" not in zygote.output() and outcome(tmp_path / "killed/rounds") == expected
+
+
+def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
+    modes = ["scoring_6", "scoring_99", "fullmatch_1"]
+    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_round", later_epochs=3))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:5] == [
+        "0 none 12 curated 1 predict 16 noisy clips, out of fold",
+        "1 scoring_6: 6 12 curated + 3 noisy 3 predict 16 noisy clips, out of fold",
+        "2 scoring_99: 16 12 curated + 8 noisy 3 predict 16 noisy clips, out of fold",
+        "3 fullmatch_1: at most 16 12 curated + 16 noisy 3 done",
+    ]
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_1d_network_and_further_rounds_at_the_end(flags, tmp_path, capsys):
+    one = {"network": "1d", "num_conv_blocks": 1, "conv_base_depth": 3}
+    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **one))
+    first = outcome(tmp_path / "r")
+    capsys.readouterr()
+    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6", "quota_8"], **one))
+    assert capsys.readouterr().out.count("epoch 0:") == 2  # two folds of the new round alone
+    second = outcome(tmp_path / "r")
+    assert all(second[name] == first[name] for name in first if name not in ("rounds.csv", "plan.json"))
+    assert second["rounds.csv"].startswith(first["rounds.csv"])
+    config = json.loads(next((tmp_path / "r/experiments").glob("round_1-*/config.json")).read_text())
+    assert config["network"]["kind"] == "1d"
+    with pytest.raises(DataError, match="plan.json: differs from this command in modes"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_7"], **one))
+    with pytest.raises(DataError, match=r"differs from this command in epochs \(1 there, 2 here\)"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6", "quota_8"], epochs=2, **one))
+
+
+def test_what_later_rounds_would_stumble_over_is_told_first(toy, flags, tmp_path):
+    table = tmp_path / "noisy.csv"
+    table.write_text("fname,labels\nnone.wav,Bell\n")
+    with pytest.raises(DataError, match="none.wav"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], noisy_train_df=table))
+    truth = tmp_path / "truth.csv"
+    truth.write_text("fname,labels\nother.wav,Bell\n")
+    with pytest.raises(DataError, match="expected the true labels of every noisy clip"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], f"--noisy_truth_df={truth}"))
+    assert not list(tmp_path.glob("r/*"))
+
+
+def test_a_mode_that_keeps_nothing_ends_the_rounds_in_one_line(toy, flags, tmp_path):
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    soundfile.write(folder / "n.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 44100)
+    (tmp_path / "noisy.csv").write_text("fname,labels\nn.wav,\n")
+    tables = {"noisy_train_df": tmp_path / "noisy.csv", "noisy_train_data_dir": folder}
+    with pytest.raises(DataError, match="round 1: soft_1 keeps none of the 1 noisy clips"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["soft_1"], **tables))
+
+
+@pytest.mark.parametrize(
+    "extra, changed, expected",
+    [
+        ([], {"noisy_train_df": None, "noisy_train_data_dir": None}, "give --noisy_train_df"),
+        (["--no_frequency_encoding"], {"network": "1d"}, "--network 2d"),
+        (["--resume"], {}, "--resume"),
+        (["--experiments_dir=x"], {}, "--experiments_dir"),
+        (["--later_epochs=0"], {}, "at least 1"),
+        (["--folds", "2"], {}, "expected 0 to 1"),
+    ],
+)
+def test_usage(flags, tmp_path, capsys, extra, changed, expected):
+    with pytest.raises(SystemExit) as stopped:
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], *extra, **changed))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1 and expected in error
+
+
+def test_quality_by_hand():
+    truth = {"a": frozenset("X"), "b": frozenset("XY"), "c": frozenset("Y"), "d": frozenset("Z")}
+    kept = {"a": frozenset("X"), "b": frozenset("Y"), "c": frozenset("XZ")}
+    assert label_quality(kept, truth, "t.csv") == {
+        "kept_precision": 1 / 3,
+        "kept_recall": 1 / 4,
+        "label_precision": 2 / 4,
+        "label_recall": 2 / 5,
+    }
+    assert set(label_quality({}, truth, "t.csv").values()) == {None}
