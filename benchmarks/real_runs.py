@@ -137,7 +137,7 @@ def spelled(flags: dict[str, Any]) -> list[str]:
     return [
         f"--{name}" if value is True else f"--{name}={value}"
         for name, value in flags.items()
-        if value not in (False, None)
+        if value is not False and value is not None  # 0 is a value
     ]
 
 

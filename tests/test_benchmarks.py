@@ -1,6 +1,7 @@
 """What the benchmarks compare computes the same; else their ratios would mean nothing."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,18 @@ import soundfile
 import torch
 
 from networks.classifiers import NetworkConfig, build_classifier
+from ops import transforms
 from ops.clip_checks import probe_clips
 from ops.datasets import Clip, evaluation_loader
 from ops.losses import lsep_loss
 from ops.training import predict
+from ops.transforms import Sample
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import claims  # noqa: E402
+import noisy  # noqa: E402
 import plain  # noqa: E402
+import real_runs  # noqa: E402
 
 
 def test_pairwise_lsep_is_lsep():
@@ -42,3 +48,126 @@ def test_plain_prediction_of_all_folds_is_ours(tmp_path, kind, features):
     logits, _, _ = predict(ours, evaluation_loader(clips, 2, 0, False), 5, cpu, "folds")
     expected = plain.predict_fold_by_fold(theirs, [str(path) for path in paths], 3, cpu)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_flags_of_zero_are_flags():
+    spelled = real_runs.spelled({"p_mixup": 0, "amp": True, "share_noisy": False, "label": None, "lr": 0.1})
+    assert spelled == ["--p_mixup=0", "--amp", "--lr=0.1"]
+
+
+# The benchmark of noisy clips, on a layout of the demo's synthetic clips.
+
+
+@pytest.fixture
+def layout_script(toy, tmp_path):
+    """Stands in for the script that lays real recordings out: copies the toy data set."""
+    script = tmp_path / "make_layout.py"
+    script.write_text(f"import shutil, sys\nshutil.copytree({str(toy.folder)!r}, sys.argv[1])\n")
+    return script
+
+
+TINY = {"features": "mel_512_512_16", "num_conv_blocks": 2, "conv_base_depth": 4, "growth_rate": 1.5,
+        "start_deep_supervision_on": 0, "batch_size": 8}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Both benchmarks train a tiny network."""
+    original = real_runs.training_flags
+    for module in (noisy, claims):
+        monkeypatch.setattr(module, "training_flags", lambda *given: {**original(*given), **TINY})
+
+
+def benchmark_flags(layout_script, tmp_path) -> list[str]:
+    return [f"--data_script={layout_script}", f"--work_dir={tmp_path / 'work'}", "--rotations", "1",
+            "--seeds", "0", "--epochs=1", "--curated_epochs=2"]  # fmt: skip
+
+
+def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
+    layout_script, tmp_path, tiny, capsys, monkeypatch
+):
+    flags = [*benchmark_flags(layout_script, tmp_path), "--label_noise", "0.4", "--methods"]
+    noisy.main([*flags, "ours", "curated"])
+    capsys.readouterr()
+    rounds = list((tmp_path / "work/runs").glob("*-ours-*/rounds"))
+    assert len(list(rounds[0].glob("experiments/round_0-*"))) == 1
+    borrowed = (next(rounds[0].glob("experiments/round_0-*")) / "log").read_text()
+    assert borrowed.count(" epoch 0:") == 2 and "finished before, nothing to do" in borrowed
+    monkeypatch.setattr(noisy, "train", None)  # what is there is not trained again
+    noisy.main([*flags, "ours", "curated"])
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["ours", "1", "correct-soft_0.9"] in [row[:3] for row in rows]
+    assert ["curated", "1"] in [row[:2] for row in rows]
+    monkeypatch.undo()
+
+
+def test_a_claim_is_measured_and_kept(layout_script, tmp_path, tiny, capsys):
+    flags = [*benchmark_flags(layout_script, tmp_path), "--claims", "mixup_paste"]
+    claims.main(flags)
+    first = capsys.readouterr().out
+    assert "one pair has no spread" in first
+    claims.main([*flags, "--report_only"])
+    assert capsys.readouterr().out == first
+    assert len(list((tmp_path / "work/runs").glob("*/result.json"))) == 2
+
+
+def test_pasting_overwrites_and_weighting_weighs():
+    first = Sample(np.ones(5, np.float32), np.array([1, 0], np.float32), "a")
+    second = Sample(np.full(2, 3, np.float32), np.array([0, 1], np.float32), "b")
+    draws = np.random.default_rng(0)
+    a, offset = draws.uniform(0.4, 0.6), int(draws.integers(4))
+    pasted = claims.pasting_mixup(first, second, np.random.default_rng(0))
+    expected = np.full(5, a)
+    expected[offset : offset + 2] = 3 * (1 - a)
+    np.testing.assert_allclose(pasted.audio, expected, rtol=1e-6)
+    assert pasted.labels.tolist() == [1, 1]
+    weighted = claims.weighted_mixup(second, first, np.random.default_rng(0))
+    np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
+    with claims.mixing_by("paste"):
+        assert transforms.or_mixup is claims.pasting_mixup
+    assert transforms.or_mixup is not claims.pasting_mixup
+
+
+def test_the_share_recovered_by_hand():
+    curated, method, oracle = np.array([0.5, 0.6]), np.array([0.6, 0.7]), np.array([0.7, 0.9])
+    share, spread = noisy.recovered(curated, method, oracle)
+    assert share == pytest.approx(0.2 / 0.5)
+    # Without either pair: 0.1 / 0.3 and 0.1 / 0.2.
+    assert spread == pytest.approx(np.sqrt(0.5 * 2 * ((1 / 2 - 1 / 3) / 2) ** 2))
+
+
+def test_layouts_that_say_nothing_are_left_out():
+    def result(precision):
+        return {
+            "lwlrap": sum(precision) / len(precision),
+            "precision": precision,
+            "n_labels": [1] * len(precision),
+        }
+
+    sure = result([0.2] * 50), result([0.9] * 50)
+    unsure = result([0.2, 0.9] * 25), result([0.9, 0.3] * 25)
+    results = {}
+    for rotation, (low, high) in ((1, sure), (2, unsure)):
+        results[rotation, 0.4, 0, "curated"], results[rotation, 0.4, 0, "oracle"] = low, high
+    telling, left_out = noisy.telling_layouts(results, 0.4, [0])
+    assert telling == [1] and len(left_out) == 1 and left_out[0].startswith("rotation 2 is left out")
+
+
+HELPS = claims.Claim("", claims.BASE, claims.BASE)
+NO_HELP = replace(HELPS, helps=False)
+
+
+@pytest.mark.parametrize(
+    "differences, claim, expected",
+    [
+        ([0.02, 0.03, 0.025], replace(HELPS, by=0.015), "holds here: "),
+        ([0.02, 0.03, 0.025], replace(HELPS, by=0.05), "holds here, but by less"),
+        ([-0.02, -0.03, -0.025], HELPS, "does not hold here"),
+        ([-0.02, 0.03, 0.025], HELPS, "cannot be told from noise"),
+        ([-0.02, -0.03, -0.025], NO_HELP, "holds here: no help"),
+        ([0.02, 0.03, 0.025], NO_HELP, "does not hold here"),
+    ],
+)  # fmt: skip
+def test_verdicts(differences, claim, expected):
+    assert claims.verdict(np.array(differences), claim).startswith(expected)
