@@ -1,5 +1,7 @@
 """Batches: every clip once, orders that (seed, fold, epoch) decide, zero-padding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,9 @@ def test_pad_collate_copies():
     given = sample(1, 2)
     pad_collate([(0, given)])["signal"][0, 0] = 9
     assert given.audio.tolist() == [1, 2]
+
+
+def test_weights_come_along_where_they_differ_from_one():
+    assert pad_collate([(0, sample(1)), (1, sample(2))])["weights"] is None
+    weights = pad_collate([(0, sample(1)), (1, replace(sample(2), weight=0.25))])["weights"]
+    assert weights.dtype == torch.float32 and weights.tolist() == [1.0, 0.25]

@@ -174,3 +174,13 @@ def test_one_class_cannot_be_ranked(truth):
     loss = lsep_loss(logits, tensor([[truth]]))
     loss.backward()
     assert loss.item() == 0 and logits.grad.item() == 0
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_multiply_each_clips_loss(name):
+    logits, targets = random_batch(3)
+    weights = torch.linspace(0, 1, len(logits), dtype=logits.dtype)
+    alone = torch.stack([LOSSES[name](logits[i : i + 1], targets[i : i + 1]) for i in range(len(logits))])
+    torch.testing.assert_close(LOSSES[name](logits, targets, weights), (weights * alone).mean())
+    ones = LOSSES[name](logits, targets, torch.ones_like(weights))
+    torch.testing.assert_close(ones, LOSSES[name](logits, targets), rtol=0, atol=0)

@@ -226,3 +226,19 @@ def test_probabilities_keep_apart_what_float32_would_tie():
     logits = np.array([[20.0, 21.0]], dtype=np.float32)
     first, second = probabilities(logits)[0]
     assert first < second < 1
+
+
+def test_a_clip_of_weight_zero_pulls_nowhere():
+    """One step on two clips, the second with weight 0: half the step on the first alone."""
+
+    class Weighted(FakeLoader):
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield {**batch, "weights": (batch["index"] == 0).float()}
+
+    trainer, loader, batches = make(n_clips=2)
+    reference = TinyModel()
+    bce_loss(reference(loader.signal[:1], None), loader.labels[:1]).backward()
+    expected = reference.linear.weight.detach() - 0.1 * reference.linear.weight.grad / 2
+    run_epoch(trainer, Weighted(batches, loader.signal, loader.labels), batches)
+    torch.testing.assert_close(trainer.model.linear.weight.detach(), expected)

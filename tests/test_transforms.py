@@ -1,6 +1,6 @@
 """Augmentations: five-sample exact values, draws from their ranges, the real SoX."""
 
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 import pytest
@@ -300,3 +300,9 @@ def test_same_generator_gives_the_same_sample_and_changes_no_input(monkeypatch):
     assert results[0].audio.tobytes() == results[1].audio.tobytes() != results[2].audio.tobytes()
     np.testing.assert_array_equal(given.audio, before[0])
     np.testing.assert_array_equal(partner.audio, before[1])
+
+
+def test_or_mixup_is_trusted_as_little_as_the_worse_of_the_two():
+    first, second = sample([1, 1], 1, 0), replace(sample([1, 1], 0, 1), weight=0.3)
+    for pair in ((first, second), (second, first)):
+        assert or_mixup(*pair, np.random.default_rng(0)).weight == 0.3
