@@ -8,10 +8,9 @@ import soundfile
 import relabel_noisy_data
 from ops.correction import correct_labels, share_of_wrong_labels
 from ops.errors import DataError
-from ops.labels import load_class_map
 from ops.predictions import Predictions, write_predictions
 from ops.relabeling import parse_mode
-from ops.run_tables import TableLoader
+from ops.run_tables import load_tables, read_weights
 
 
 def apply(mode: str, labels, probabilities, fnames=None):
@@ -195,23 +194,20 @@ def test_weights_are_written_and_read_back(tmp_path):
     for name in ("c0", "c1"):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(100), 44100)
         (tmp_path / f"{name}.wav").rename(tmp_path / name)
-    (tmp_path / "m.json").write_text('{"A": 0, "B": 1}')
-    loader = TableLoader(skip_bad_clips=False)
-    clips = loader.load(str(tmp_path / "out.csv"), str(tmp_path), load_class_map(tmp_path / "m.json"), True)
-    loader.raise_collected()
-    assert [clip.weight for clip in clips] == [1.0, 0.5]
     # A curated table's column of that name is one of the further columns, which are ignored.
-    clips = loader.load(str(tmp_path / "out.csv"), str(tmp_path), load_class_map(tmp_path / "m.json"))
-    assert [clip.weight for clip in clips] == [1.0, 1.0]
+    data = {"classes": ["A", "B"], "skip_bad_clips": False, "kfold_seed": 0, "max_samples": None}
+    for part in ("train", "noisy_train"):
+        data |= {f"{part}_df": str(tmp_path / "out.csv"), f"{part}_data_dir": str(tmp_path)}
+    tables = load_tables({**data, "holdout_size": 0}, None, None)
+    assert [clip.weight for clip in tables.noisy] == [1.0, 0.5]
+    assert [clip.weight for clip in tables.curated] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("cell", ["", "x", "-0.1", "1.1", "nan"])
 def test_weights_that_are_none_are_named(tmp_path, cell):
     (tmp_path / "t.csv").write_text(f"fname,labels,weight\na,A,1\nb,A,{cell}\n")
-    loader = TableLoader(skip_bad_clips=False)
-    loader.load(str(tmp_path / "t.csv"), str(tmp_path), {"A": 0}, True)
     with pytest.raises(DataError, match="expected weights from 0 to 1, found .* for clip 'b'"):
-        loader.raise_collected()
+        read_weights(str(tmp_path / "t.csv"))
 
 
 def test_several_tables_are_averaged_or_compared(tmp_path):
