@@ -22,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 import create_class_map  # noqa: E402
 import train_2d_cnn  # noqa: E402
 from ops.files import write_json  # noqa: E402
+from ops.interruption import Interrupted  # noqa: E402
 from ops.labels import encode_labels, load_class_map  # noqa: E402
 from ops.metrics import lrap_per_clip  # noqa: E402
 from ops.predictions import read_predictions  # noqa: E402
@@ -171,10 +172,12 @@ class Run:
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[None]:
-    """Sends what is printed to a file; an error ends with the file's name."""
+    """Sends what is printed to a file; an error ends with the file's name, a request to stop quietly."""
     try:
         with open(log, "a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
             yield
+    except Interrupted:
+        sys.exit("stopped; the same command goes on where it was")
     except Exception:
         with open(log, "a") as file:
             traceback.print_exc(file=file)
