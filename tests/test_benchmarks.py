@@ -97,7 +97,7 @@ def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
     noisy.main([*flags, "ours", "curated"])
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines()]
-    assert ["ours", "1", "correct-soft_0.9"] in [row[:3] for row in rows]
+    assert ["ours", "1", "scoring_5"] in [row[:3] for row in rows]
     assert ["curated", "1"] in [row[:2] for row in rows]
     monkeypatch.undo()
 
