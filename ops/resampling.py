@@ -44,7 +44,7 @@ def filter_and_resample(signal: Tensor, responses: Tensor, speeds: np.ndarray, n
     before = HOP - GUARD  # of a block's first sample, so that no valid one is reached from its far end
     behind = n_blocks * HOP + BLOCK - before - signal.shape[1]
     blocks = nn.functional.pad(signal, (before, behind)).unfold(1, BLOCK, HOP)[:, :n_blocks]
-    filtered = torch.fft.irfft(torch.fft.rfft(blocks) * spectra[:, None], n=BLOCK)
+    filtered = torch.fft.irfft(torch.fft.rfft(blocks).mul_(spectra[:, None]), n=BLOCK)
     filtered = filtered[:, :, before - lead : before - lead + HOP].flatten(1)  # (batch, n_blocks * HOP)
 
     steps = np.round(speeds * 2**POINT).astype(np.int64)  # integers: exact, and the same on any device
