@@ -1,8 +1,10 @@
 """Reverb, pitch, overdrive and tempo of a whole batch at once, each clip with its own draw.
 
-It measures like SoX's chain. SoX raises the pitch by stretching time and playing faster, then
-stretches again for the tempo; both stretches are one here, and the faster reading is one with the
-reverb. Overdrive is all but instantaneous, so that it may stand between them.
+It measures like SoX's chain (tests/test_effects.py). SoX raises the pitch by stretching time and
+playing faster, then stretches again for the tempo; both stretches are one here, and the faster reading
+is one with the reverb. Overdrive is all but instantaneous, so that it may stand between them: its
+overtones reach up to Nyquist even where the pitch falls, while SoX's, made before its faster reading,
+end where the pitch puts it. The two channels of the reverb are mixed before the overdrive, not after.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The effects chain in torch: against the real SoX on tones, bursts and clicks, and against slow loops."""
+"""The effects chain in torch: against the real SoX on tones, bursts and clicks; batches, odd clips."""
 
 import numpy as np
 import pytest
@@ -6,19 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops import effects, time_stretch
+from ops import effects
 from ops.audio import SAMPLE_RATE
-from ops.effects import EffectsDraw, apply_effects, changed_length, overdrive
-from ops.resampling import HOP, filter_and_resample
-from ops.reverb import ALLPASS_DELAYS, COMB_DELAYS, comb_feedback, room_responses
+from ops.effects import EffectsDraw, apply_effects, changed_length
 from ops.time_stretch import OVERLAP, REACH, SEGMENT
 from ops.transforms import EFFECT_RANGES, apply_sox, apply_torch, draw_effects
 
 needs_sox = pytest.mark.needs_sox
-CPU = torch.device("cpu")
 NEUTRAL = dict(reverberance=0, room_scale=0, stereo_depth=0, pitch_cents=0, overdrive_gain_db=2, tempo=1)
 CHAINS = (apply_sox, apply_torch)
-IMPULSE = torch.eye(1, 4)  # a response that changes nothing
 
 
 def neutral(**changed) -> EffectsDraw:
@@ -130,124 +126,25 @@ def test_reverb_decays_like_that_of_sox(room):
 
 
 @needs_sox
-@pytest.mark.parametrize("draw", [(0, 0, 0, 2), (50, 50, 0, 10), (50, 50, 50, 10), (20, 40, 25, 6)])
-def test_reverb_and_overdrive_are_sample_for_sample_those_of_sox(draw):
+@pytest.mark.parametrize(
+    "draw, level",
+    [
+        ((0, 0, 0, 2), 0.3),
+        ((50, 50, 0, 10), 1.0),
+        ((50, 50, 0, 2), 3.0),  # clips in the reverb
+        ((50, 50, 50, 10), 0.3),  # two channels, which are mixed before they clip, not after
+        ((20, 40, 25, 6), 0.3),
+    ],
+)
+def test_reverb_and_overdrive_are_sample_for_sample_those_of_sox(draw, level):
     """Where nothing is stretched. The first 50 ms apart: SoX's overdrive starts with a click."""
     *room, gain_db = draw
-    audio = np.convolve(noise(SAMPLE_RATE, level=1.0), np.hanning(9) / 4, mode="same").astype(np.float32)
+    audio = np.convolve(noise(SAMPLE_RATE), np.hanning(9), mode="same")
+    audio = np.clip(level * audio / np.abs(audio).max(), -1, 1).astype(np.float32)
     draw = EffectsDraw(*room, pitch_cents=0, overdrive_gain_db=gain_db, tempo=1)
-    theirs, ours = (apply(audio * 0.3, draw)[2205:-50] for apply in CHAINS)
+    theirs, ours = (apply(audio, draw)[2205:-50] for apply in CHAINS)
     assert np.std(ours - theirs) < 0.01 * np.std(theirs)
-
-
-# Each part against a slow loop
-
-
-def freeverb(n_samples, reverberance, room_scale, stereo_depth):
-    """The mean of both channels' responses, sample by sample."""
-    scale, feedback = 0.1 + 0.9 * room_scale / 100, float(comb_feedback(reverberance))
-    channels = []
-    for shift in (0, 12 * stereo_depth / 100):
-        wet = np.zeros(n_samples)
-        for number, delay in enumerate(COMB_DELAYS):
-            size = int(scale * (delay + (-1) ** number * shift) + 0.5)
-            line, stored = [0.0] * size, 0.0
-            for n in range(n_samples):
-                out = line[n % size]
-                stored = 0.65 * out + 0.35 * stored
-                line[n % size] = (n == 0) + feedback * stored
-                wet[n] += out
-        for number, delay in enumerate(ALLPASS_DELAYS):
-            size = int(delay + (-1) ** number * shift + 0.5)
-            line = [0.0] * size
-            for n in range(n_samples):
-                out = line[n % size]
-                line[n % size] = wet[n] + 0.5 * out
-                wet[n] = out - wet[n]
-        channels.append(0.015 * wet)
-    return np.mean(channels, axis=0) + np.eye(1, n_samples)[0]
-
-
-def test_responses_are_those_of_the_network_of_combs_and_allpasses():
-    rooms = np.array([(0, 0, 0), (50, 50, 0), (37, 21, 50)], dtype=float)
-    found = room_responses(*rooms.T, CPU)
-    for response, room in zip(found, rooms, strict=True):
-        np.testing.assert_allclose(response[:5000], freeverb(5000, *room), atol=1e-5)
-
-
-def test_feedback_goes_from_the_least_to_the_most():
-    np.testing.assert_allclose(comb_feedback(np.array([0.0, 50.0, 100.0])), [0.3, 0.8817, 0.98], atol=1e-4)
-
-
-@pytest.mark.parametrize("speed", [0.84, 0.9, 1.0, 1.0594631, 1.19])
-@pytest.mark.parametrize("hz", [50, 1000, 9000, 15000])
-def test_tone_read_at_another_speed_is_a_tone(hz, speed):
-    """Over more than two blocks, in phase to the end; what would be beyond Nyquist is gone."""
-    n_samples = 2 * HOP + 3000
-    signal = torch.from_numpy(tone(hz, 4, level=1.0))[None, : int(n_samples * speed) + 2000]
-    found = filter_and_resample(signal, IMPULSE, np.array([speed]), n_samples)[0].numpy()
-    expected = np.sin(2 * np.pi * hz * speed * np.arange(n_samples) / SAMPLE_RATE)
-    tolerance = 2e-3 if hz < 10_000 else 2e-2
-    np.testing.assert_allclose(found[500:-500], expected[500:-500], atol=tolerance)
-
-
-def test_what_would_alias_is_left_out():
-    signal = torch.from_numpy(tone(20_000, level=1.0))[None]
-    found = filter_and_resample(signal, IMPULSE, np.array([1.19]), 30_000)[0]
-    assert found[500:-8000].abs().max() < 2e-3
-
-
-def test_filter_is_a_convolution_across_blocks():
-    signal, response = noise(HOP + 9000, level=1.0), noise(2000, seed=1) / 20
-    smooth = np.convolve(signal, np.hanning(17) / 8, mode="same").astype(np.float32)
-    expected = np.convolve(smooth, response)[: HOP + 5000]
-    found = filter_and_resample(
-        torch.from_numpy(smooth)[None], torch.from_numpy(response)[None], np.ones(1), len(expected)
-    )
-    np.testing.assert_allclose(found[0], expected, atol=1e-3)
-
-
-def test_overdrive_is_its_recursion():
-    signal, gain = noise(9000, level=1.0), 2.5
-    offset = 0.1 - 0.1**3 / 3
-    expected, before, blocked = [], offset, 0.0
-    for x in signal.astype(np.float64):
-        u = min(max(gain * x + 0.1, -1), 1)
-        v = u - u**3 / 3
-        blocked = v - before + 0.995 * blocked
-        before = v
-        expected.append(0.5 * x + 0.75 * blocked)
-    found = overdrive(torch.from_numpy(signal)[None], torch.tensor([gain]))
-    np.testing.assert_allclose(found[0], expected, atol=1e-5)
-
-
-def test_stretching_by_nothing_changes_nothing():
-    signal = torch.from_numpy(noise(30_000))[None]
-    assert time_stretch.time_stretch(signal, np.ones(1), 30_000).equal(signal)
-
-
-def test_splices_are_the_best_within_reach_of_those_before():
-    misfits = torch.rand(3, 40, 4 * REACH + 1, generator=torch.Generator().manual_seed(0))
-    found = time_stretch._choose(misfits)
-    for row in range(3):
-        ahead = 0
-        for splice in range(40):
-            allowed = range(-REACH - ahead, REACH - ahead + 1)
-            best = min(allowed, key=lambda late: float(misfits[row, splice, late + 2 * REACH]))
-            assert found[row, splice] == best
-            ahead += best
-
-
-def test_misfit_is_the_squared_difference_of_what_overlaps():
-    signal = torch.from_numpy(noise(12_000))[None]
-    leaves, arrives = torch.tensor([[3000]]), torch.tensor([[5000]])
-    found = time_stretch._misfits(signal, leaves, arrives)[0, 0]
-    old = signal[0, 3000 : 3000 + OVERLAP]
-    for late in (-2 * REACH, -17, 0, 300, 2 * REACH):
-        new = signal[0, 5000 + late : 5000 + late + OVERLAP]
-        expected = float((old - new).square().sum() + old.square().sum() * (1e-3 * abs(late) / (2 * REACH)))
-        expected -= float(old.square().sum())  # the same for every place, so left out
-        assert float(found[late + 2 * REACH]) == pytest.approx(expected, rel=1e-3)
+    assert np.abs(ours - theirs).max() < 0.05
 
 
 @pytest.mark.parametrize("cents, tempo", [(300, 0.9), (-300, 1.1), (0, 0.9), (0, 1.1)])
