@@ -66,19 +66,24 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     or None, index (batch,) int64, fnames list, and errors: the DataErrors of unreadable clips, which
     are left out of everything else. (An exception in a worker would arrive as a traceback.)
     """
+    described, good = describe(samples)
+    lengths = [len(sample.audio) for sample in good]
+    signal = torch.zeros(len(good), max(lengths, default=0))
+    for row, sample in enumerate(good):
+        signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
+    return {"signal": signal, "lengths": torch.tensor(lengths, dtype=torch.long), **described}
+
+
+def describe(samples: list[tuple[int, Sample | DataError]]) -> tuple[dict, list[Sample]]:
+    """What a batch says besides its audio (labels, index, fnames, errors), and its readable samples."""
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
     good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]
-    lengths = [len(sample.audio) for _, sample in good]
-    signal = torch.zeros(len(good), max(lengths, default=0))
-    for row, (_, sample) in enumerate(good):
-        signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
     labels = [sample.labels for _, sample in good]
     known = bool(labels) and all(label is not None for label in labels)
-    return {
-        "signal": signal,
-        "lengths": torch.tensor(lengths, dtype=torch.long),
+    described = {
         "labels": torch.from_numpy(np.stack(labels)) if known else None,
         "index": torch.tensor([index for index, _ in good], dtype=torch.long),
         "fnames": [sample.fname for _, sample in good],
         "errors": errors,
     }
+    return described, [sample for _, sample in good]

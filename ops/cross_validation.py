@@ -150,15 +150,17 @@ def _train(
 ) -> dict[str, Any]:
     """Trains until the last epoch, from last.pth where there is one; returns the final progress."""
     data, train = experiment.config["data"], experiment.config["train"]
+    augmentation = Augmentation(
+        **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
+    )
     dataset = TrainingDataset(
         training,
-        Augmentation(
-            **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
-        ),
+        augmentation,
         train["switch_off_augmentations_on"],
         data["max_audio_length"],
         train["seed"],
         fold,
+        on_device=augmentation.can_plan,
     )
     loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
     loss_fn = LOSSES[train["loss"]]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ops.audio import SAMPLE_RATE, read_audio
 from ops.batching import TrainingBatches, batches_by_length, pad_collate
+from ops.device_augmentation import collate_plans
 from ops.errors import DataError
-from ops.transforms import Augmentation, Sample
+from ops.transforms import Augmentation, Plan, Sample
 
 # More workers than cores is the user's choice.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -38,7 +39,8 @@ class TrainingDataset(Dataset):
 
     Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
     change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
-    in place of the sample.
+    in place of the sample. With on_device the sample comes with a plan in place of the augmentation,
+    for ops.device_augmentation to carry out.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class TrainingDataset(Dataset):
         max_seconds: float,
         seed: int,
         fold: int,
+        on_device: bool = False,
     ):
         self.clips = list(clips)
-        self.augmentation, self.switch_off_on = augmentation, switch_off_on
+        self.augmentation, self.switch_off_on, self.on_device = augmentation, switch_off_on, on_device
         self.max_samples = max(1, int(max_seconds * SAMPLE_RATE))
         self.seed, self.fold = seed, fold
 
@@ -65,7 +68,10 @@ class TrainingDataset(Dataset):
         try:
             sample = self._read_segment(clip, rng)
             if epoch < self.switch_off_on:
-                sample = self.augmentation(sample, rng, self._draw_partner)
+                augment = self.augmentation.plan if self.on_device else self.augmentation
+                sample = augment(sample, rng, self._draw_partner)
+            elif self.on_device:
+                sample = replace(sample, plan=Plan())
         except DataError as error:
             return index, error
         return index, sample
@@ -101,7 +107,8 @@ def training_loader(
 ) -> tuple[DataLoader, TrainingBatches]:
     """The loader of shuffled, augmented segments and the batches that set_epoch goes to."""
     batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold)
-    return _loader(dataset, batches, num_workers, pin_memory, persistent=True), batches
+    collate = collate_plans if dataset.on_device else pad_collate
+    return _loader(dataset, batches, num_workers, pin_memory, persistent=True, collate=collate), batches
 
 
 def evaluation_loader(
@@ -112,14 +119,16 @@ def evaluation_loader(
     return _loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent=False)
 
 
-def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
+def _loader(
+    dataset, batches, num_workers: int, pin_memory: bool, persistent: bool, collate=pad_collate
+) -> DataLoader:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user's choice
         return DataLoader(
             dataset,
             batch_sampler=batches,
             num_workers=num_workers,
-            collate_fn=pad_collate,
+            collate_fn=collate,
             pin_memory=pin_memory,
             worker_init_fn=_leave_process_group,
             # Its own: an iterator draws a seed when it is made, with persistent workers once a run and

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ops.batching import TrainingBatches
+from ops.device_augmentation import to_device
 from ops.errors import DataError
 from ops.interruption import StopRequest
 from ops.metrics import lwlrap, lwlrap_per_class
@@ -111,6 +112,8 @@ class Trainer:
         )
         with bar:
             for batch in loader:
+                raise_errors(batch)
+                batch = to_device(batch, self.device)
                 if progress.epoch == 0 and progress.batch == 0:
                     self._show_first_batch(batch, summaries)
                 pending.append(self._train_batch(batch, progress.batch, batches.n_batches))
@@ -134,12 +137,10 @@ class Trainer:
         self, batch: dict, number: int, n_batches: int
     ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """Forward and backward; an optimizer step where the batch ends an accumulation group."""
-        raise_errors(batch)
-        signal = batch["signal"].to(self.device, non_blocking=True)
-        labels = batch["labels"].to(self.device, non_blocking=True)
+        labels = batch["labels"]
         group_start = number - number % self.accumulation_steps
         group_size = min(self.accumulation_steps, n_batches - group_start)
-        logits = self.model(signal, batch["lengths"])
+        logits = self.model(batch["signal"], batch["lengths"])
         loss = self.loss_fn(logits, labels)
         (loss / group_size).backward()
         if self._group_ended(number + 1, n_batches):
@@ -183,8 +184,7 @@ class Trainer:
 
     @torch.no_grad()
     def _show_first_batch(self, batch: dict, summaries: FoldSummaries) -> None:
-        raise_errors(batch)
-        features, frames = self.model.extract_features(batch["signal"].to(self.device), batch["lengths"])
+        features, frames = self.model.extract_features(batch["signal"], batch["lengths"])
         n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
         summaries.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
 

@@ -16,7 +16,7 @@ from ops.features import parse_features
 from ops.losses import LOSSES
 from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
-from ops.transforms import EFFECTS, missing_effects_engine
+from ops.transforms import DEFAULT_EFFECTS, EFFECTS, missing_effects_engine
 
 SEED = cli.number(int, 0, high=2**32 - 1)
 
@@ -166,7 +166,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, label: str, frequenc
     group.add_argument("--p_mixup", type=cli.PROBABILITY, default=0.0, help="OR-MixUp")
     group.add_argument("--p_aug", type=cli.PROBABILITY, default=0.0, help="reverb, pitch, overdrive, tempo")
     group.add_argument(
-        "--effects", choices=sorted(EFFECTS), default="sox", help="what computes these effects"
+        "--effects",
+        choices=sorted(EFFECTS),
+        default=DEFAULT_EFFECTS,
+        help="what computes these: the SoX binary, clip by clip in the loader's processes, or torch, whole "
+        "batches on the device",
     )
     group.add_argument("--p_shuffle", type=cli.PROBABILITY, default=0.0, help="shuffling of chunks of 0.5 s")
     group.add_argument("--p_silence", type=cli.PROBABILITY, default=0.0, help="silencing of a quarter")

@@ -1,5 +1,6 @@
 """What the benchmarks compare computes the same; else their ratios would mean nothing."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ops.losses import lsep_loss
 from ops.training import predict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import augmentation  # noqa: E402
 import plain  # noqa: E402
 
 
@@ -42,3 +44,23 @@ def test_plain_prediction_of_all_folds_is_ours(tmp_path, kind, features):
     logits, _, _ = predict(ours, evaluation_loader(clips, 2, 0, False), 5, cpu, "folds")
     expected = plain.predict_fold_by_fold(theirs, [str(path) for path in paths], 3, cpu)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_augmented_training_runs_on_this_machine_as_well():
+    """The GPU's row, two tiny batches."""
+    job = augmentation.augmented_training(4, 4, 2, 0, "torch")(torch.device("cpu"))
+    assert job.folder.is_dir()
+    try:
+        job(0)
+    finally:
+        shutil.rmtree(job.folder)
+
+
+def test_effects_job_changes_all_clips_in_any_batches(monkeypatch):
+    asked = []
+    monkeypatch.setattr(augmentation, "apply_effects", lambda *given: asked.append(given))
+    augmentation.effects("torch", 5, 2)(torch.device("cpu"))(3)
+    augmentation.effects("torch", 5, 5)(torch.device("cpu"))(3)
+    parts, whole = asked[:3], asked[3]
+    assert torch.cat([signal for signal, _, _ in parts]).equal(whole[0])
+    assert [draw for _, _, draws in parts for draw in draws] == whole[2]

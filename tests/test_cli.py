@@ -63,8 +63,10 @@ def test_usage_errors(capsys, flags, expected):
 
 def test_effects_without_sox(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    error = usage_error(capsys, train_2d_cnn.parse_args, [*REQUIRED, "--folds", "0", "--p_aug=0.5"])
-    assert "SoX" in error and "apt-get install sox" in error
+    flags = [*REQUIRED, "--folds", "0", "--p_aug=0.5"]
+    error = usage_error(capsys, train_2d_cnn.parse_args, [*flags, "--effects=sox"])
+    assert "SoX" in error and "apt-get install sox" in error and "--effects=torch needs none" in error
+    assert train_2d_cnn.parse_args([*flags, "--effects=torch"]).p_aug == 0.5
 
 
 def test_unknown_mode(capsys):

@@ -155,6 +155,20 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on(zygote, flags, tmp
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
 
 
+def test_run_augmented_on_the_device_ends_the_same_stopped_or_not_with_any_workers(zygote, flags, tmp_path):
+    """Effects in torch, shuffling and silence: all that was drawn travels with the batch."""
+    on = {"epochs": 2, "p_aug": 0.75, "effects": "torch", "p_shuffle": 0.3, "p_silence": 0.3}
+    assert zygote.run(flags("reference", "--folds", "0", **on)) == 0, zygote.output()
+    pid = zygote.start(flags("stopped", "--folds", "0", num_workers=2, **on))
+    deadline = time.monotonic() + 60
+    while "epoch 1 training" not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGTERM)
+    assert zygote.wait(pid) == 130, zygote.output()
+    assert zygote.run(flags("stopped", "--folds", "0", "--resume", num_workers=1, **on)) == 0
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
+
+
 def test_finished_fold_is_not_trained_again(zygote, flags, tmp_path):
     assert zygote.run(flags("runs", "--folds", "0", epochs=1)) == 0
     assert zygote.run(flags("runs", "--folds", "0", "--resume", epochs=1)) == 0
