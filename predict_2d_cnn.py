@@ -7,6 +7,10 @@
 Each clip is decoded once, and its features are computed once for all networks of the same --features.
 A clip that cannot be read gets the mean prediction of the others, is named in a warning and in
 <output>.bad_clips.csv, and makes the exit code 3.
+
+Under torchrun the processes share the clips, and what is done is kept in <output>.shards/ until the end:
+killed and started again, the same command goes on from there. (Its exit code is then 0 with unreadable
+clips, too: torchrun would take another one for a failure.)
 """
 
 import argparse
@@ -17,17 +21,19 @@ import pandas as pd
 
 from networks.classifiers import Classifier, NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, training_cli
+from ops import cli, distributed, training_cli
 from ops.acceleration import accelerate
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
-from ops.datasets import Clip, evaluation_loader
+from ops.datasets import Clip
 from ops.errors import DataError
 from ops.experiment import Experiment
+from ops.interruption import StopRequest
 from ops.labels import load_class_map
 from ops.predictions import Predictions, write_predictions
+from ops.sharding import predict_in_shards, remove_shards
 from ops.tables import read_table, write_table
-from ops.training import predict, probabilities
+from ops.training import probabilities
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,6 +58,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    with distributed.joined(args.device), StopRequest() as stop:
+        return run(args, stop)
+
+
+def run(args: argparse.Namespace, stop: StopRequest) -> int:
+    """The whole prediction; returns the exit code."""
     output = cli.output_path(args.output_df)
     classes = list(load_class_map(args.classmap))
     members = [load_models(Experiment.load(path), args, classes) for path in args.experiment]
@@ -61,8 +73,20 @@ def main(argv: list[str] | None = None) -> int:
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
     rows = [row for row in range(len(fnames)) if row not in errors]
     clips = [Clip(fnames[row], paths[row], lengths[row]) for row in rows]
-    loader = evaluation_loader(clips, args.batch_size, args.num_workers, args.device.type == "cuda")
-    logits, _, unreadable = predict(models, loader, len(classes), args.device, "prediction")
+    scored = predict_in_shards(
+        models,
+        clips,
+        args.batch_size,
+        args.num_workers,
+        len(classes),
+        args.device,
+        output,
+        {"amp": args.amp, "compile": args.compile},
+        stop,
+    )
+    if scored is None:
+        return 0  # rank 0 has them
+    logits, unreadable = scored
     errors.update({rows[index]: error for index, error in unreadable.items()})
     if len(errors) == len(fnames):
         raise DataError(f"{args.test_df}: none of its {len(fnames)} clips can be read; {errors[0]}")
@@ -71,6 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     mean = average_of_members(probabilities(logits[:, good]), [len(folds) for folds in members])
     predictions = Predictions([clips[index].fname for index in good], classes, mean)
     write_predictions(output, predictions.completed(fnames))
+    remove_shards(output)
     print(f"{output}: {len(fnames)} clips, {len(models)} networks of {', '.join(args.experiment)}")
     return report_bad_clips(output, fnames, errors) if errors else 0
 
@@ -94,7 +119,7 @@ def load_models(experiment: Experiment, args: argparse.Namespace, classes: list[
     done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
     if not done:
         raise DataError(f"{experiment.directory}: expected a finished fold, found none; finish its training")
-    if len(done) < n_folds:
+    if len(done) < n_folds and distributed.is_main():
         missing = sorted(set(range(n_folds)) - set(done))
         print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
     models = []
@@ -120,7 +145,7 @@ def report_bad_clips(output, fnames: list[str], errors: dict[int, DataError]) ->
     for row in bad[:SHOWN]:
         print(f"warning: {errors[row]}; its row holds the mean prediction", file=sys.stderr)
     print(f"warning: {len(bad)} of {len(fnames)} clips could not be read, see {path}", file=sys.stderr)
-    return cli.EXIT_BAD_CLIPS
+    return cli.EXIT_BAD_CLIPS if distributed.launch() is None else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ops import distributed
 from ops.audio import SAMPLE_RATE, read_audio
 from ops.batching import TrainingBatches, batches_by_length, pad_collate
 from ops.device_augmentation import collate_plans
@@ -105,17 +106,29 @@ class EvaluationDataset(Dataset):
 def training_loader(
     dataset: TrainingDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> tuple[DataLoader, TrainingBatches]:
-    """The loader of shuffled, augmented segments and the batches that set_epoch goes to."""
-    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold)
+    """The loader of shuffled, augmented segments and the batches that set_epoch goes to.
+
+    batch_size counts the clips of all processes; the loader gives this process's.
+    """
+    share = distributed.rank(), distributed.world_size()
+    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold, *share)
     collate = collate_plans if dataset.on_device else pad_collate
     return _loader(dataset, batches, num_workers, pin_memory, persistent=True, collate=collate), batches
 
 
 def evaluation_loader(
-    clips: Sequence[Clip], batch_size: int, num_workers: int, pin_memory: bool
+    clips: Sequence[Clip],
+    batch_size: int,
+    num_workers: int,
+    pin_memory: bool,
+    batches: list[list[int]] | None = None,
 ) -> DataLoader:
-    """The loader of whole clips without augmentation, clips of similar length together."""
-    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+    """The loader of whole clips without augmentation, clips of similar length together.
+
+    batches: which clips share a batch, where that is not for the lengths to say.
+    """
+    if batches is None:
+        batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
     return _loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent=False)
 
 

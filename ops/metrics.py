@@ -19,8 +19,14 @@ def lwlrap(truth: np.ndarray, scores: np.ndarray) -> float:
         truth: (clips, classes) multi-hot.
         scores: (clips, classes); only their order within a clip matters.
     """
+    precision_sum, n_labels = lwlrap_parts(truth, scores)
+    return precision_sum / n_labels if n_labels else float("nan")
+
+
+def lwlrap_parts(truth: np.ndarray, scores: np.ndarray) -> tuple[float, int]:
+    """Sum of precisions and number of labels: of their sums over parts of a data set lwlrap is the ratio."""
     precision, positive = _precision_at_labels(truth, scores)
-    return float(precision.sum() / positive.sum()) if positive.any() else float("nan")
+    return float(precision.sum()), int(positive.sum())
 
 
 def lwlrap_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
