@@ -109,7 +109,8 @@ def run_script(main: Callable[[], int | None]) -> None:
         for line in getattr(error, "lines", [str(error)]):
             message = f"error: {' '.join(line.splitlines())}"
             if distributed.is_first_to_say(message):
-                print(message, file=sys.stderr)
+                # Rank 0's progress bar may stand in the line.
+                print(message if distributed.shows_progress() else f"\n{message}", file=sys.stderr)
         code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
         if distributed.is_first_to_say("interrupted"):
@@ -122,6 +123,7 @@ def run_script(main: Callable[[], int | None]) -> None:
         hint = "lower --batch_size or --max_audio_length"
         print(f"error: the GPU ran out of memory ({reason}); {hint}", file=sys.stderr)
         code = EXIT_DATA
+    distributed.leave()
     sys.exit(code)
 
 

@@ -7,6 +7,7 @@ torch is imported where a group is made, since scripts without torch ask who the
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,6 +227,24 @@ def is_first_to_say(message: str) -> bool:
         return started is None or started.local_rank == 0
     count = _on_store(lambda store: store.add(f"said/{message}", 1))
     return count is None or count == 1
+
+
+def leave(patience: float = 3.0) -> None:
+    """The last thing a process does.
+
+    Without torchrun's agent rank 0 keeps what all of them know: it hangs up, so that the others notice,
+    and waits a moment while they look up why.
+    """
+    count = _on_store(lambda store: store.add("left", 1))
+    if count is None or _joined.rank > 0 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return
+    _joined.control = None
+    if _joined.dist.is_initialized():
+        _joined.dist.destroy_process_group()
+    deadline = time.monotonic() + patience
+    while count is not None and count < _joined.world_size and time.monotonic() < deadline:
+        time.sleep(0.02)
+        count = _on_store(lambda store: store.add("left", 0))
 
 
 def _on_store(ask: Callable) -> Any:

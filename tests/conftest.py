@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 import releases  # noqa: E402
+from processes import Zygote  # noqa: E402
 
 import create_class_map  # noqa: E402
 import create_demo_data  # noqa: E402
@@ -81,6 +82,14 @@ def training_flags(toy, tmp_path):
         return [*pairs, *(() if "--folds" in extra else ("--folds", "0", "1")), *extra]
 
     return flags
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory):
+    """Starts training and prediction processes quickly, see processes.py."""
+    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
+    yield zygote
+    zygote.stop()
 
 
 @pytest.fixture

@@ -1,55 +1,16 @@
 """Real processes, killed: a run that goes on ends with the bytes of one that was never killed."""
 
-import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import outcome
 
 N_KILLS = int(os.environ.get("KILLS", "20"))  # `make killtest` takes 100
-
-
-class Zygote:
-    """Forks training processes, see zygote.py."""
-
-    def __init__(self, log: Path):
-        self.log = log
-        command = [sys.executable, str(Path(__file__).with_name("zygote.py"))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def _ask(self, **command) -> int:
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def start(self, argv: list[str], kill_at_write: int | None = None) -> int:
-        self.log.write_text("")
-        return self._ask(argv=argv, log=str(self.log), kill_at_write=kill_at_write)
-
-    def wait(self, pid: int) -> int:
-        return self._ask(wait=pid)
-
-    def run(self, argv: list[str]) -> int:
-        return self.wait(self.start(argv))
-
-    def output(self) -> str:
-        return self.log.read_text()
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory):
-    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
-    yield zygote
-    zygote.process.stdin.close()
-    zygote.process.wait()
 
 
 @pytest.fixture
@@ -74,16 +35,6 @@ def flags(toy, training_flags, tmp_path):
         )
 
     return make
-
-
-def outcome(folder: Path) -> dict[str, bytes]:
-    """Bytes of every prediction table, record of epochs and of the results; no epoch was trained twice."""
-    (experiment,) = folder.iterdir()
-    epochs = re.findall(r"fold \d epoch \d+:", (experiment / "log").read_text())
-    assert len(epochs) == len(set(epochs)), "an epoch that was finished and saved was trained again"
-    paths = [*experiment.glob("predictions/*.csv"), *experiment.glob("history/*.csv")]
-    paths.append(experiment / "results.json")
-    return {path.name: path.read_bytes() for path in paths}
 
 
 @pytest.mark.slow
