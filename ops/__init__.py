@@ -2,14 +2,15 @@
 
 upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
         steps of a run), public_data (layouts of public data sets)
-middle  training (the loop), run_tables (which clips a run uses), datasets (clips -> batches),
-        device_augmentation (batches -> augmented on the device), clip_checks (headers), known_bad (clips
-        known to be wrong), blending (several predictions -> one), scoring (figures of predictions),
-        releases (downloaded folders, whole or not there), pages (a package: report and review as HTML
-        files)
-leaves  acceleration, archives, audio, batching, checkpoints, downloads, effects (of resampling, reverb and
-        time_stretch), experiment, features, files, folds, history, labels, losses, metrics, interruption,
-        optimization, predictions, relabeling, summaries, tables, transforms
+middle  sharding (prediction on several processes), training (the loop), replicas (a network on several
+        processes), run_tables (which clips a run uses), datasets (clips -> batches), device_augmentation
+        (batches -> augmented on the device), clip_checks (headers), known_bad (clips known to be wrong),
+        blending (several predictions -> one), scoring (figures of predictions), releases (downloaded
+        folders, whole or not there), pages (a package: report and review as HTML files)
+leaves  acceleration, archives, audio, batching, checkpoints, distributed (the processes of torchrun),
+        downloads, effects (of resampling, reverb and time_stretch), experiment, features, files, folds,
+        history, labels, losses, metrics, interruption, optimization, predictions, relabeling, summaries,
+        tables, transforms
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

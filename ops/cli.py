@@ -123,7 +123,7 @@ def run_script(main: Callable[[], int | None]) -> None:
         hint = "lower --batch_size or --max_audio_length"
         print(f"error: the GPU ran out of memory ({reason}); {hint}", file=sys.stderr)
         code = EXIT_DATA
-    distributed.leave()
+    distributed.leave(code)
     sys.exit(code)
 
 

@@ -6,7 +6,9 @@ torch is imported where a group is made, since scripts without torch ask who the
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ops.errors import DataError
+from ops.errors import DataError, ProblemsError
 from ops.interruption import Interrupted
 
 TIMEOUT = timedelta(minutes=10)  # without a sign of life
@@ -91,6 +93,12 @@ class _Group:
                 "nodes with the same --rdzv_endpoint, reachable from each of them"
             ) from error
 
+    def hang_up(self) -> None:
+        """Closes the connections: the last reference goes, too."""
+        self.control = None
+        if self.dist.is_initialized():
+            self.dist.destroy_process_group()
+
 
 _group: _Group | None = None  # the processes that share this one's work
 _joined: _Group | None = None  # those of the launch, sharing it or not
@@ -119,7 +127,7 @@ def joined(device, timeout: timedelta = TIMEOUT) -> Iterator[None]:
             raise
         raise _reason_of_the_others() from error
     else:
-        group.dist.destroy_process_group()  # not after an error: it may wait for the others
+        group.hang_up()  # not after an error: it may wait for the others
     finally:
         _group = None
 
@@ -229,22 +237,27 @@ def is_first_to_say(message: str) -> bool:
     return count is None or count == 1
 
 
-def leave(patience: float = 3.0) -> None:
-    """The last thing a process does.
+def leave(code: int, patience: float = 3.0) -> None:
+    """The last thing a process does before it exits with the code.
 
     Without torchrun's agent rank 0 keeps what all of them know: it hangs up, so that the others notice,
     and waits a moment while they look up why.
     """
-    count = _on_store(lambda store: store.add("left", 1))
-    if count is None or _joined.rank > 0 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+    global _joined
+    group, count = _joined, _on_store(lambda store: store.add("left", 1))
+    if group is None:
         return
-    _joined.control = None
-    if _joined.dist.is_initialized():
-        _joined.dist.destroy_process_group()
-    deadline = time.monotonic() + patience
-    while count is not None and count < _joined.world_size and time.monotonic() < deadline:
-        time.sleep(0.02)
-        count = _on_store(lambda store: store.add("left", 0))
+    if group.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        group.hang_up()
+        deadline = time.monotonic() + patience
+        while count is not None and count < group.world_size and time.monotonic() < deadline:
+            time.sleep(0.02)
+            count = _on_store(lambda store: store.add("left", 0))
+    if group.dist.is_initialized():  # after an error: tearing the group down may wait for the others
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    _joined = None
 
 
 def _on_store(ask: Callable) -> Any:
@@ -259,13 +272,14 @@ def _on_store(ask: Callable) -> Any:
 
 def _leave_word(error: Exception) -> None:
     """The others lose contact with this process in a moment: here they find why."""
-    _on_store(lambda store: store.set("ended", "" if isinstance(error, Interrupted) else str(error)))
+    lines = [] if isinstance(error, Interrupted) else getattr(error, "lines", [str(error)])
+    _on_store(lambda store: store.set("ended", json.dumps(lines)))
 
 
 def _reason_of_the_others() -> Exception:
     if _on_store(lambda store: store.check(["ended"])):
-        message = _on_store(lambda store: store.get("ended"))
-        return DataError(message.decode()) if message else Interrupted()
+        lines = json.loads(_on_store(lambda store: store.get("ended")) or "[]")
+        return ProblemsError(lines) if lines else Interrupted()
     minutes = _joined.timeout.total_seconds() / 60
     return DataError(LOST.format(minutes=minutes, command="the same command (training: and --resume)"))
 

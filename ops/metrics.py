@@ -34,9 +34,14 @@ def lwlrap_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
     Weighted by the classes' numbers of labels, these average to lwlrap.
     """
+    sums, counts = lwlrap_class_parts(truth, scores)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def lwlrap_class_parts(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(classes,) sums of precisions and numbers of labels, which add up over parts of a data set."""
     precision, positive = _precision_at_labels(truth, scores)
-    counts = positive.sum(axis=0)
-    return np.where(counts > 0, precision.sum(axis=0) / np.maximum(counts, 1), np.nan)
+    return precision.sum(axis=0), positive.sum(axis=0)
 
 
 def lrap_per_clip(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from ops import distributed
 from ops.audio import SAMPLE_RATE
-from ops.batching import TrainingBatches
+from ops.batching import TrainingBatches, share_of
 from ops.device_augmentation import to_device
 from ops.errors import DataError
 from ops.interruption import StopRequest
-from ops.metrics import lwlrap, lwlrap_parts, lwlrap_per_class
+from ops.metrics import lwlrap_class_parts, lwlrap_parts
 from ops.replicas import replicate, share_statistics, training_batch
 from ops.summaries import FoldSummaries
 
@@ -294,8 +294,11 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def validation_metrics(truth: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
-    """lwlrap overall and (classes,) per class."""
-    return lwlrap(truth, logits), lwlrap_per_class(truth, logits)
+    """lwlrap overall and (classes,) per class; each process ranks its share of the clips."""
+    own = share_of(len(truth), distributed.rank(), distributed.world_size())
+    sums, counts = distributed.total(np.stack(lwlrap_class_parts(truth[own], logits[own])))
+    overall = float(sums.sum() / counts.sum()) if counts.any() else math.nan
+    return overall, np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _lwlrap_parts(labels: Tensor, logits: Tensor) -> tuple[float, int]:

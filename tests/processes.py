@@ -84,9 +84,9 @@ def on_two_ranks(function: Callable[[int], object]) -> list[object]:
             answers.put((rank, function(rank)))
         except Exception as error:
             answers.put((rank, error))
-        distributed.leave()
         answers.close()
         answers.join_thread()
+        distributed.leave(0)
         os._exit(0)  # without waiting for the other
 
     children = [fork.Process(target=child, args=pair) for pair in enumerate(environments())]
