@@ -268,10 +268,7 @@ def _train(
     except Interrupted:
         if not stop.forced:  # the weights are those after a whole optimizer step
             save("last", **trainer.state())
-        if distributed.is_main():
-            distributed.tell_saved()
-        else:
-            distributed.wait_until_saved(GRACE_SECONDS)
+        distributed.wait_until_saved(GRACE_SECONDS)
         raise
     finally:
         summaries.close()

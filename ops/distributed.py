@@ -216,15 +216,11 @@ def take_number(counter: str) -> int:
     return _joined.store.add(f"counter/{counter}", 1) - 1
 
 
-def tell_saved() -> None:
-    """Rank 0 lets the others go that wait in wait_until_saved."""
-    if _group is not None:
-        _on_store(lambda store: store.set("saved", "yes"))
-
-
 def wait_until_saved(seconds: float) -> None:
-    """Waits for rank 0's tell_saved: torchrun signals every process once the first one has ended."""
-    if _group is not None:
+    """Holds the others until rank 0 comes here: torchrun signals all once the first process has ended."""
+    if is_main():
+        _on_store(lambda store: store.set("saved", "yes"))
+    else:
         _on_store(lambda store: store.wait(["saved"], timedelta(seconds=seconds)))
 
 
@@ -279,7 +275,7 @@ def _leave_word(error: Exception) -> None:
 def _reason_of_the_others() -> Exception:
     if _on_store(lambda store: store.check(["ended"])):
         lines = json.loads(_on_store(lambda store: store.get("ended")) or "[]")
-        return ProblemsError(lines) if lines else Interrupted()
+        return ProblemsError(lines) if lines else Interrupted()  # of one line, the same as a DataError
     minutes = _joined.timeout.total_seconds() / 60
     return DataError(LOST.format(minutes=minutes, command="the same command (training: and --resume)"))
 
