@@ -20,11 +20,11 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-# The effects (--p_aug) need the SoX binary; everything else works without it.
+# --effects=sox needs the SoX binary; everything else works without it.
 sox:
 	@command -v sox >/dev/null || \
 	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q sox; } || \
-	  echo "note: SoX is missing, so --p_aug > 0 will not work; install it: sudo apt-get install sox"
+	  echo "note: SoX is missing, so --p_aug > 0 needs --effects=torch; or install it: sudo apt-get install sox"
 
 # Only the tests of the pages need a browser.
 chromium:

@@ -7,17 +7,23 @@
 Each clip is decoded once, and its features are computed once for all networks of the same --features.
 A clip that cannot be read gets the mean prediction of the others, is named in a warning and in
 <output>.bad_clips.csv, and makes the exit code 3.
+
+Under torchrun the processes share the clips, and what is done is kept in <output>.shards/ until the end:
+killed and started again, the same command goes on from there. (Its exit code is then 0 with unreadable
+clips, too: torchrun would take another one for a failure.)
 """
 
 import argparse
 
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, training_cli
+from ops import cli, distributed, training_cli
 from ops.ensembles import load_member, note_on_seen_clips, report_bad_clips, score_table
 from ops.experiment import Experiment
+from ops.interruption import StopRequest
 from ops.labels import load_class_map
 from ops.predictions import write_predictions
+from ops.sharding import remove_shards
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,12 +53,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    with distributed.joined(args.device), StopRequest() as stop:
+        return run(args, stop)
+
+
+def run(args: argparse.Namespace, stop: StopRequest) -> int:
+    """The whole prediction; returns the exit code."""
     output = cli.output_path(args.output_df)
     classes = list(load_class_map(args.classmap))
-    experiments = [Experiment.load(path) for path in args.experiment]
     members = [
         load_member(
-            experiment,
+            Experiment.load(path),
             classes,
             args.classmap,
             lambda network: build_classifier(NetworkConfig(**network)),
@@ -61,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
             args.amp,
             args.compile,
         )
-        for experiment in experiments
+        for path in args.experiment
     ]
     scores = score_table(
         members,
@@ -70,10 +81,16 @@ def main(argv: list[str] | None = None) -> int:
         args.batch_size,
         args.num_workers,
         args.device,
+        output,
+        {"amp": args.amp, "compile": args.compile},
         out_of_fold=args.out_of_fold,
+        stop=stop,
     )
+    if scores is None:
+        return 0  # rank 0 has them
     fnames = scores.predictions.fnames
     write_predictions(output, scores.predictions)
+    remove_shards(output)
     n_models = sum(len(member.models) for member in members)
     print(f"{output}: {len(fnames)} clips, {n_models} networks of {', '.join(args.experiment)}")
     note = note_on_seen_clips(scores, len(fnames))
@@ -81,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         print(note)
     if scores.errors:
         report_bad_clips(output, fnames, scores.errors)
-        return cli.EXIT_BAD_CLIPS
+        return cli.EXIT_BAD_CLIPS if distributed.launch() is None else 0
     return 0
 
 

@@ -16,7 +16,7 @@ import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, training_cli
+from ops import cli, distributed, training_cli
 from ops.cross_validation import Runtime
 from ops.labels import load_class_map
 from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
@@ -64,6 +64,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument("--dry_run", action="store_true", help="check everything, print the plan and stop")
     training_cli.add_training_arguments(parser, label="round", frequency_encoding=True, one_run=False)
     args = parser.parse_args(argv)
+    if distributed.launch() is not None:
+        parser.error("the rounds run in one process: start them without torchrun")
     if args.noisy_train_df is None:
         parser.error("the rounds choose among noisy clips: give --noisy_train_df and --noisy_train_data_dir")
     if args.network == "1d":

@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import cli, training_cli
+from ops import cli, distributed, training_cli
 from ops.cross_validation import Runtime, run_folds
 from ops.labels import load_class_map
 
@@ -32,14 +32,15 @@ def main(argv: list[str] | None = None) -> None:
         config,
         args.folds,
         lambda network: build_classifier(NetworkConfig(**network)),
-        Runtime(args.device, args.num_workers, args.log_interval, args.save_every),
+        Runtime(args.device, args.num_workers, args.log_interval, args.save_every, args.parallel),
         experiments_dir=args.experiments_dir,
         resume=args.resume,
         sample_submission=args.sample_submission,
         test_data_dir=args.test_data_dir,
         argv=["train_hierarchical_cnn.py", *(sys.argv[1:] if argv is None else argv)],
     )
-    print(experiment.directory)
+    if distributed.shows_progress():
+        print(experiment.directory)
 
 
 if __name__ == "__main__":

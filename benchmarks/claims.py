@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from scipy import stats
@@ -105,13 +106,15 @@ CLAIMS = {
 
 @contextlib.contextmanager
 def mixing_by(name: str | None) -> Iterator[None]:
-    """Puts another MixUp in the place of OR-MixUp; loader workers are forked and inherit it."""
-    original = transforms.or_mixup
-    transforms.or_mixup = MIXUPS[name] if name else original
-    try:
+    """Puts another MixUp in the place of OR-MixUp; loader workers are forked and inherit it.
+
+    Samples are then mixed as they are read: the plans for the device know OR-MixUp alone.
+    """
+    with contextlib.ExitStack() as stack:
+        if name:
+            stack.enter_context(mock.patch.object(transforms, "or_mixup", MIXUPS[name]))
+            stack.enter_context(mock.patch.object(transforms.Augmentation, "can_plan", False))
         yield
-    finally:
-        transforms.or_mixup = original
 
 
 def work(args: argparse.Namespace, side: Side, layout: Layout, seed: int) -> dict | None:

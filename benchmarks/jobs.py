@@ -12,64 +12,29 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import soundfile
 import torch
-from plain import pairwise_lsep, plain_classifier, predict_fold_by_fold
+from augmentation import augmented_training, effects
+from inputs import N_CLASSES, batch, competition_clips, network, training_step
+from plain import pairwise_lsep, predict_fold_by_fold
 
-from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops.acceleration import accelerate
-from ops.audio import SAMPLE_RATE
 from ops.clip_checks import probe_clips
 from ops.datasets import Clip, evaluation_loader
 from ops.losses import lsep_loss
-from ops.optimization import make_optimizer
 from ops.training import predict
 
 Job = Callable[[int], object]
-FEATURES = {"2d": "mel_2048_1024_128", "1d": "stft_256_128"}
-N_CLASSES = 80
 PARTS = 5  # of the table of FOLDS clips: each repeat predicts another one
 FOLDS_CLIPS = 1120
 
 
-def network(kind: str, depth: int, device: torch.device, plain: bool = False, amp=False, compiled=False):
-    """The published network: 5 blocks, growth 1.5, heads from block 1 on."""
-    torch.manual_seed(0)
-    config = NetworkConfig(
-        kind, FEATURES[kind], N_CLASSES, conv_base_depth=depth, growth_rate=1.5, start_deep_supervision_on=1
-    )
-    model = (plain_classifier if plain else build_classifier)(config).to(device)
-    accelerate(model, device, amp, compiled)
-    return model
-
-
-def batch(device: torch.device, n_clips: int = 8, seconds: float = 10) -> tuple[torch.Tensor, torch.Tensor]:
-    torch.manual_seed(0)
-    signal = 0.1 * torch.randn(n_clips, int(seconds * SAMPLE_RATE), device=device)
-    return signal, (torch.rand(n_clips, N_CLASSES, device=device) < 0.03).float()
-
-
 def training(kind: str, depth: int = 50, n_clips: int = 8, **options):
-    """A training step: forward, LSEP, backward, Adam."""
+    """A training step on a batch that is there."""
 
     def setup(device: torch.device) -> Job:
-        plain = options.get("plain", False)
-        model = network(kind, depth, device, **options).train()
+        step = training_step(network(kind, depth, device, **options).train(), options.get("plain", False))
         signal, targets = batch(device, n_clips)
-        loss_fn = pairwise_lsep if plain else lsep_loss
-        if plain:
-            optimizer = torch.optim.Adam(model.parameters(), 1e-4, amsgrad=True)
-        else:
-            optimizer = make_optimizer("adam", model.parameters(), 1e-4, 0.0)
-
-        def step(_: int) -> None:
-            loss_fn(model(signal), targets).backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-        return step
+        return lambda _: step(signal, targets)
 
     return setup
 
@@ -90,17 +55,6 @@ def inference(kind: str, depth: int = 50, n_clips: int = 8, **options):
         return score
 
     return setup
-
-
-def competition_clips(folder: Path, n_clips: int, max_seconds: float = 30) -> list[str]:
-    """WAV files with the competition's lengths: log-normal, median 6.5 s, clipped to 0.3 to 30 s."""
-    generator = np.random.default_rng(0)
-    noise = generator.uniform(-0.5, 0.5, int(31 * SAMPLE_RATE)).astype(np.float32)
-    seconds = np.clip(6.5 * np.exp(1.1 * generator.standard_normal(n_clips)), 0.3, max_seconds)
-    names = [f"{number:05}.wav" for number in range(n_clips)]
-    for name, duration in zip(names, seconds, strict=True):
-        soundfile.write(folder / name, noise[: int(duration * SAMPLE_RATE)], SAMPLE_RATE)
-    return names
 
 
 def five_folds(depth: int, plain: bool = False, amp: bool = False, workers: int = 2):
@@ -220,6 +174,15 @@ JOBS: dict[str, tuple[str, dict[str, float], dict[str, Callable]]] = {
             "ours --amp": five_folds(16, amp=True),
         },
     ),
+    "effects": (
+        "effects chain, 16 clips of 10 s, one core; plain is SoX through a subprocess",
+        {"ours one by one": 5.0, "ours together": 5.0},
+        {
+            "plain": effects("sox", 16, 1),
+            "ours one by one": effects("torch", 16, 1),
+            "ours together": effects("torch", 16, 16),
+        },
+    ),
     "lsep": (
         "LSEP forward and backward, 80 classes, 64 clips",
         {},
@@ -258,6 +221,24 @@ GPU_JOBS: dict[str, tuple[str, dict[str, float], dict[str, Callable]]] = {
             "plain": five_folds(100, plain=True),
             "ours": five_folds(100, workers=14),
             "ours --amp": five_folds(100, amp=True, workers=14),
+        },
+    ),
+    "effects": (
+        "effects chain, 64 clips of 10 s; plain is the training step, depth 100, --amp",
+        {"ours": 10.0},
+        {
+            "plain": training("2d", 100, 64, amp=True),
+            "ours": effects("torch", 64, 64),
+        },
+    ),
+    "train_augmented": (
+        "2D training, depth 100, p_mixup 0.5, p_aug 0.75, an epoch of 512 WAV files in batches of 64",
+        {"ours --amp": 5.0},
+        {
+            "plain": augmented_training(100, 512, 64, 16, "sox", plain=True),
+            "ours": augmented_training(100, 512, 64, 16, "torch"),
+            "ours --amp": augmented_training(100, 512, 64, 16, "torch", amp=True),
+            "ours --amp --compile": augmented_training(100, 512, 64, 16, "torch", amp=True, compiled=True),
         },
     ),
     "lsep_20000": (

@@ -90,7 +90,7 @@ class ConvBlock(nn.Module):
 class GlobalMaxPool(nn.Module):
     """(batch, depth, [features,] frames) -> (batch, depth): the maximum over what is left."""
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
         if mask is not None:
             x = x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
         return x.flatten(2).amax(2)
@@ -100,7 +100,8 @@ class RecurrentPool(nn.Module):
     """(batch, depth, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
 
     2D maps are averaged over their features first; LayerNorm runs over the channels of each frame.
-    In float32 even under mixed precision: errors would add up over the frames.
+    In float32 even under mixed precision: errors would add up over the frames. n_frames (batch,), on
+    the CPU, says what mask says: to ask the mask would stall a GPU.
     """
 
     HIDDEN = 128
@@ -110,13 +111,12 @@ class RecurrentPool(nn.Module):
         self.norm = nn.LayerNorm(depth)
         self.gru = nn.GRU(depth, self.HIDDEN, batch_first=True, bidirectional=True)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
         if x.dim() == 4:
             x = x.mean(2)
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.transpose(1, 2).to(self.norm.weight.dtype))  # (batch, frames, depth)
-            if mask is not None:
-                frames = mask.flatten(1).sum(1).round().long().cpu()
-                x = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True, enforce_sorted=False)
+            if n_frames is not None:
+                x = nn.utils.rnn.pack_padded_sequence(x, n_frames, batch_first=True, enforce_sorted=False)
             _, hidden = self.gru(x)  # (2 directions, batch, 128)
             return torch.cat([hidden[0], hidden[1]], dim=1)

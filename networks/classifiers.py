@@ -144,15 +144,17 @@ class Classifier(nn.Module):
             if self.config.frequency_encoding:
                 x = torch.cat([x, self.frequency_ramp.to(x.dtype).expand_as(x)], dim=1)
         if n_frames is not None:
-            within = torch.arange(x.shape[-1]) < n_frames[:, None].cpu()
-            mask = within.to(x.device, x.dtype)
+            n_frames = n_frames.cpu()
+            within = torch.arange(x.shape[-1]) < n_frames[:, None]
+            mask = within.to(x.device, x.dtype, non_blocking=True)
             mask = mask.view(len(n_frames), *[1] * (x.dim() - 2), -1)  # (batch, 1, [1,] frames)
         vectors = []
         for index, block in enumerate(self.blocks):
             x, mask = block(x, mask)
+            n_frames = None if n_frames is None else n_frames // 2
             aggregation = index - self.config.start_deep_supervision_on
             if aggregation >= 0:
-                vectors.append(self.aggregations[aggregation](x, mask))
+                vectors.append(self.aggregations[aggregation](x, mask, n_frames))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would tie close scores
             return self.head(torch.cat(vectors, dim=1).to(self.head[1].weight.dtype))
 
@@ -176,7 +178,7 @@ def extend_short_clips(
         if not full:
             signal = signal[:, : int(lengths.max())]
             within = torch.arange(signal.shape[1]) < lengths[:, None]
-            signal = signal * within.to(signal.device)
+            signal = signal * within.to(signal.device, non_blocking=True)
         lengths = lengths.clamp(min=min_samples)
     if signal.shape[1] < min_samples:
         signal = nn.functional.pad(signal, (0, min_samples - signal.shape[1]))

@@ -3,15 +3,18 @@
 upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
         steps of a run), noisy_rounds (the order of runs), round_report (what rounds.csv says),
         public_data (layouts of public data sets)
-middle  training (the loop), run_tables (which clips a run uses), datasets (clips -> batches),
-        clip_checks (headers), ensembles (prediction with the folds of experiments), noisy_folds (which
-        noisy clips a fold saw), warm_start (--init_from), calibration (scores that compare between
-        clips), relabeled_tables (a mode applied to tables), known_bad (clips known to be wrong),
-        blending (several predictions -> one), scoring (figures of predictions), releases (downloaded
-        folders, whole or not there), pages (a package: report and review as HTML files)
-leaves  acceleration, archives, audio, batching, checkpoints, correction, downloads, experiment, features,
-        files, folds, history, labels, losses, metrics, interruption, optimization, predictions,
-        relabeling, summaries, tables, transforms
+middle  sharding (prediction on several processes), training (the loop), replicas (a network on several
+        processes), run_tables (which clips a run uses), datasets (clips -> batches), device_augmentation
+        (batches -> augmented on the device), clip_checks (headers), ensembles (prediction with the folds
+        of experiments), noisy_folds (which noisy clips a fold saw), warm_start (--init_from), calibration
+        (scores that compare between clips), relabeled_tables (a mode applied to tables), known_bad (clips
+        known to be wrong), blending (several predictions -> one), scoring (figures of predictions),
+        releases (downloaded folders, whole or not there), pages (a package: report and review as HTML
+        files)
+leaves  acceleration, archives, audio, batching, checkpoints, correction, distributed (the processes of
+        torchrun), downloads, effects (of resampling, reverb and time_stretch), experiment, features, files,
+        folds, history, labels, losses, metrics, interruption, optimization, predictions, relabeling,
+        summaries, tables, transforms
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

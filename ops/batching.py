@@ -15,15 +15,25 @@ REFERENCE_SAMPLES = 10 * SAMPLE_RATE
 MOST_CLIPS = 4
 
 
+def share_of(n: int, rank: int, n_ranks: int) -> slice:
+    """Which of n things in a row are a rank's: equal shares, the first n % n_ranks one more."""
+    each, more = divmod(n, n_ranks)
+    start = rank * each + min(rank, more)
+    return slice(start, start + each + (rank < more))
+
+
 class TrainingBatches:
     """Batches of (epoch, index) keys: every clip once an epoch, in an order of (seed, fold, epoch).
+
+    Of n_ranks processes each gets its share of every batch, maybe none of a small last one.
 
     Keys carry the epoch, so that loader workers, which have copies of the data set, need no state.
     Call set_epoch before each epoch; first_batch > 0 leaves out the batches that a resumed run did.
     """
 
-    def __init__(self, n_clips: int, batch_size: int, seed: int, fold: int):
+    def __init__(self, n_clips: int, batch_size: int, seed: int, fold: int, rank: int = 0, n_ranks: int = 1):
         self.n_clips, self.batch_size, self.seed, self.fold = n_clips, batch_size, seed, fold
+        self.rank, self.n_ranks = rank, n_ranks
         self.n_batches = -(-n_clips // batch_size)
         self.set_epoch(0)
 
@@ -34,7 +44,12 @@ class TrainingBatches:
         order = np.random.default_rng([self.seed, self.fold, self.epoch]).permutation(self.n_clips)
         for batch in range(self.first_batch, self.n_batches):
             indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield [(self.epoch, int(index)) for index in indices]
+            own = indices[share_of(len(indices), self.rank, self.n_ranks)]
+            yield [(self.epoch, int(index)) for index in own]
+
+    def size(self, batch: int) -> int:
+        """Clips of a batch of the epoch, over all ranks."""
+        return min(self.batch_size, self.n_clips - batch * self.batch_size)
 
     def __len__(self) -> int:
         return self.n_batches - self.first_batch
@@ -67,21 +82,26 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     errors: the DataErrors of unreadable clips, which are left out of everything else. (An exception in
     a worker would arrive as a traceback.)
     """
+    described, good = describe(samples)
+    lengths = [len(sample.audio) for sample in good]
+    signal = torch.zeros(len(good), max(lengths, default=0))
+    for row, sample in enumerate(good):
+        signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
+    return {"signal": signal, "lengths": torch.tensor(lengths, dtype=torch.long), **described}
+
+
+def describe(samples: list[tuple[int, Sample | DataError]]) -> tuple[dict, list[Sample]]:
+    """A batch but for its audio (labels, weights, index, fnames, errors), and its readable samples."""
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
     good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]
-    lengths = [len(sample.audio) for _, sample in good]
-    signal = torch.zeros(len(good), max(lengths, default=0))
-    for row, (_, sample) in enumerate(good):
-        signal[row, : lengths[row]] = torch.from_numpy(sample.audio)
     labels = [sample.labels for _, sample in good]
     known = bool(labels) and all(label is not None for label in labels)
     weights = [sample.weight for _, sample in good]
-    return {
-        "signal": signal,
-        "lengths": torch.tensor(lengths, dtype=torch.long),
+    described = {
         "labels": torch.from_numpy(np.stack(labels)) if known else None,
         "weights": torch.tensor(weights) if any(weight != 1 for weight in weights) else None,
         "index": torch.tensor([index for index, _ in good], dtype=torch.long),
         "fnames": [sample.fname for _, sample in good],
         "errors": errors,
     }
+    return described, [sample for _, sample in good]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ops import distributed
 from ops.errors import DataError
 from ops.interruption import Interrupted
 
@@ -34,7 +35,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line; abbreviated flags are refused."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"error: {message} (see {self.prog} --help)\n")
+        first = distributed.is_first_to_say(message)
+        self.exit(EXIT_USAGE, f"error: {message} (see {self.prog} --help)\n" if first else None)
 
 
 def make_parser(docstring: str) -> Parser:
@@ -110,15 +112,14 @@ def run_script(main: Callable[[], int | None]) -> None:
         code = main() or 0
     except DataError as error:
         for line in getattr(error, "lines", [str(error)]):
-            print(f"error: {' '.join(line.splitlines())}", file=sys.stderr)
+            message = f"error: {' '.join(line.splitlines())}"
+            if distributed.is_first_to_say(message):
+                # Rank 0's progress bar may stand in the line.
+                print(message if distributed.shows_progress() else f"\n{message}", file=sys.stderr)
         code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
-        script = Path(sys.argv[0]).name
-        flags = ["--resume"] if "train" in script and "--resume" not in sys.argv else []
-        command = shlex.join(["python", *sys.argv, *flags])
-        goes_on = any(word in script for word in ("train", "rounds", "download"))
-        hint = f"continue with: {command}" if goes_on else "nothing was written"
-        print(f"interrupted; {hint}", file=sys.stderr)
+        if distributed.is_first_to_say("interrupted"):
+            print(f"interrupted; {_how_to_go_on()}", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's; scripts without torch do not load it
@@ -127,7 +128,22 @@ def run_script(main: Callable[[], int | None]) -> None:
         hint = "lower --batch_size or --max_audio_length"
         print(f"error: the GPU ran out of memory ({reason}); {hint}", file=sys.stderr)
         code = EXIT_DATA
+    distributed.leave(code)
     sys.exit(code)
+
+
+def _how_to_go_on() -> str:
+    name = Path(sys.argv[0]).name
+    is_training, started = "train" in name, distributed.launch()
+    if not any(word in name for word in ("train", "download", "rounds")) and started is None:
+        return "nothing was written"
+    script = [*sys.argv, *([] if "--resume" in sys.argv or not is_training else ["--resume"])]
+    if started is None:
+        return f"continue with: {shlex.join(['python', *script])}"
+    if started.world_size == started.local_world_size:
+        torchrun = ["torchrun", "--standalone", f"--nproc_per_node={started.world_size}"]
+        return f"continue with: {shlex.join([*torchrun, *script])}"
+    return f"continue on every node with: torchrun <its flags as before> {shlex.join(script)}"
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ops import distributed
 from ops.audio import read_audio, read_header
 from ops.errors import DataError
 
@@ -30,7 +31,8 @@ def probe_clips(
     """Paths and lengths (samples at 44,100 Hz) of all clips, a DataError where one is unusable.
 
     Reads headers; with `decode` every sample, which takes as long as an epoch's reading. Raises
-    DataError where the folder is missing or an fname leads out of it.
+    DataError where the folder is missing or an fname leads out of it. Under torchrun each process reads
+    its share of the clips.
     """
     if not Path(data_dir).is_dir():
         raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none")
@@ -43,15 +45,18 @@ def probe_clips(
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
+        own = fnames[distributed.rank() :: distributed.world_size()]
         progress = tqdm(
-            pool.map(probe, fnames),
-            total=len(fnames),
+            pool.map(probe, own),
+            total=len(own),
             desc="checking clips",
             unit="clip",
             leave=False,
             delay=2,
+            disable=not distributed.shows_progress(),
         )
-        found = list(progress)
+        parts = distributed.gather(list(progress))
+    found = [parts[row % len(parts)][row // len(parts)] for row in range(len(fnames))]
     return [path for path, _ in found], [length for _, length in found]
 
 

@@ -6,7 +6,8 @@ No formula and no training step here: each line hands something from one module 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,24 +16,26 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ops import warm_start
+from ops import distributed, warm_start
 from ops.acceleration import accelerate
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
-from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
+from ops.datasets import Clip, TrainingDataset, training_loader
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.history import EpochResult, record_epoch
-from ops.interruption import Interrupted, StopRequest
+from ops.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from ops.losses import LOSSES
 from ops.metrics import lwlrap
 from ops.noisy_folds import folds_of_noisy_clips, record_noisy_folds, united
 from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, average, read_predictions, write_predictions
+from ops.replicas import share_weights
 from ops.run_tables import Tables, load_tables, split_fold
-from ops.summaries import FoldSummaries
+from ops.sharding import predict_together
+from ops.summaries import FoldSummaries, NoSummaries
 from ops.tables import write_table
-from ops.training import Trainer, predict, probabilities, validation_metrics
+from ops.training import Trainer, probabilities, validation_metrics
 from ops.transforms import Augmentation
 
 BuildNetwork = Callable[[dict[str, Any]], nn.Module]
@@ -40,12 +43,16 @@ BuildNetwork = Callable[[dict[str, Any]], nn.Module]
 
 @dataclass(frozen=True)
 class Runtime:
-    """What does not change the result: where and how a run computes, what it reports."""
+    """What does not change the result: where and how a run computes, what it reports.
+
+    parallel: what the processes of torchrun share, the "batches" of each fold or the "folds".
+    """
 
     device: torch.device
     num_workers: int
     log_interval: int
     save_every: int
+    parallel: str = "batches"
 
     @property
     def pin_memory(self) -> bool:
@@ -64,26 +71,45 @@ def run_folds(
     test_data_dir: str | None,
     argv: Sequence[str],
 ) -> Experiment:
-    """A whole training command: the given folds of a config's experiment, then the summary."""
-    Experiment.check_startable(config, experiments_dir, resume)
-    tables = load_tables(config["data"], sample_submission, test_data_dir)
-    split_fold(tables, config["data"], folds[0])  # too few clips for the folds: said before anything begins
-    seen = united(folds_of_noisy_clips(tables, config["data"]), warm_start.check(config, tables, folds))
-    with StopRequest() as stop:
-        experiment = Experiment.start(config, experiments_dir, argv, resume)
-        experiment.log(f"experiment {experiment.directory}, device {runtime.device}")
-        _record_skipped(experiment, tables.skipped)
-        record_noisy_folds(experiment, seen)
-        if tables.known_bad:
-            experiment.log(
-                f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
-                f"({', '.join(tables.known_bad)}); leave them out with --drop_known_bad"
-            )
-        for fold in folds:
-            with experiment.fold_claimed(fold):
-                run_fold(fold, tables, experiment, build_network, runtime, stop)
-        summarise_folds(tables, experiment)
+    """A whole training command: the given folds of a config's experiment, then the summary.
+
+    Under torchrun all processes return the experiment; rank 0 alone reads and writes it, but with
+    parallel "folds", where every process takes some of the folds and none waits for another.
+    """
+    with distributed.joined(runtime.device), StopRequest() as stop:
+        distributed.from_main(lambda: Experiment.check_startable(config, experiments_dir, resume))
+        tables = load_tables(config["data"], sample_submission, test_data_dir)
+        split_fold(tables, config["data"], folds[0])  # too few clips: said before anything begins
+        seen = united(folds_of_noisy_clips(tables, config["data"]), warm_start.check(config, tables, folds))
+
+        def start() -> Experiment:
+            experiment = Experiment.start(config, experiments_dir, argv, resume)
+            experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
+            _record_skipped(experiment, tables.skipped)
+            record_noisy_folds(experiment, seen)
+            if tables.known_bad:
+                experiment.log(
+                    f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
+                    f"({', '.join(tables.known_bad)}); leave them out with --drop_known_bad"
+                )
+            return experiment
+
+        experiment = distributed.from_main(start)
+        apart = runtime.parallel == "folds"
+        own = folds[distributed.rank() :: distributed.world_size()] if apart else folds
+        with distributed.alone() if apart else nullcontext():
+            for fold in own:
+                with ExitStack() as claim:
+                    distributed.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
+                    run_fold(fold, tables, experiment, build_network, runtime, stop)
+            elsewhere = set(folds) - set(own)
+            distributed.from_main(lambda: summarise_folds(tables, experiment, elsewhere))
     return experiment
+
+
+def _company(runtime: Runtime) -> str:
+    n = distributed.world_size()
+    return f", {n} processes share the {runtime.parallel}" if n > 1 else ""
 
 
 def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]]) -> None:
@@ -111,7 +137,7 @@ def run_fold(
     stop: StopRequest,
 ) -> None:
     """Trains a fold (or what is left of it), predicts with its best model, records its results."""
-    if fold_is_finished(experiment, tables, fold):
+    if distributed.from_main(lambda: fold_is_finished(experiment, tables, fold)):
         experiment.log(f"fold {fold}: finished before, nothing to do")
         return
     config = experiment.config
@@ -126,7 +152,8 @@ def run_fold(
     accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
     best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 
-    load_weights(model, experiment.checkpoint(fold, "best_model"))
+    distributed.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
+    share_weights(model)
     # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
     results = {"metric": None, "best_epoch": best["best_epoch"]}
     for name, clips, fnames, metric in (
@@ -139,10 +166,11 @@ def run_fold(
             predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
             if fnames is not None:
                 predictions = predictions.completed(fnames)
-            write_predictions(experiment.predictions(name), predictions)
+            if distributed.is_main():
+                write_predictions(experiment.predictions(name), predictions)
             if metric:
                 results[metric] = _finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
-    experiment.record(**{f"fold{fold}": results})
+    distributed.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
     experiment.log(f"fold {fold}: {', '.join(f'{k} {_show(v)}' for k, v in results.items())}")
 
 
@@ -158,15 +186,17 @@ def _train(
 ) -> dict[str, Any]:
     """Trains until the last epoch, from last.pth where there is one; returns the final progress."""
     data, train = experiment.config["data"], experiment.config["train"]
+    augmentation = Augmentation(
+        **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
+    )
     dataset = TrainingDataset(
         training,
-        Augmentation(
-            **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
-        ),
+        augmentation,
         train["switch_off_augmentations_on"],
         data["max_audio_length"],
         train["seed"],
         fold,
+        on_device=augmentation.can_plan,
     )
     loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
     loss_fn = LOSSES[train["loss"]]
@@ -185,18 +215,22 @@ def _train(
         stop,
     )
     last = experiment.checkpoint(fold, "last")
-    if last.exists():
-        trainer.load_state(load_checkpoint(last))
+    state = distributed.from_main(lambda: load_checkpoint(last) if last.exists() else None)
+    if state is not None:
+        trainer.load_state(state)
         experiment.log(
             f"fold {fold}: resumed at epoch {trainer.progress.epoch}, batch {trainer.progress.batch}"
         )
     progress = trainer.progress
     truth = np.stack([clip.labels for clip in validation])
-    summaries = FoldSummaries(
-        experiment.summaries(fold), from_step=progress.epoch * batches.n_batches + progress.batch
-    )
+    summaries = NoSummaries()
+    if distributed.is_main():
+        from_step = progress.epoch * batches.n_batches + progress.batch
+        summaries = FoldSummaries(experiment.summaries(fold), from_step)
 
     def save(name: str, **state: Any) -> None:
+        if not distributed.is_main():
+            return
         content = {"network": experiment.config["network"], "classes": classes, **state}
         save_checkpoint(experiment.checkpoint(fold, name), content)
 
@@ -207,11 +241,16 @@ def _train(
             train_loss, train_lwlrap = trainer.train_epoch(
                 loader, batches, runtime.log_interval, summaries, f"{name} training"
             )
-            valid = evaluation_loader(
-                validation, train["batch_size"], runtime.num_workers, runtime.pin_memory
-            )
-            logits, valid_loss, errors = predict(
-                [model], valid, len(classes), runtime.device, f"{name} validation", loss_fn, stop
+            logits, valid_loss, errors = predict_together(
+                [model],
+                validation,
+                train["batch_size"],
+                runtime.num_workers,
+                len(classes),
+                runtime.device,
+                f"{name} validation",
+                loss_fn,
+                stop,
             )
             raise_if_any(list(errors.values()), data["train_df"])
             _require_finite(logits, epoch, "validation clips")
@@ -220,7 +259,7 @@ def _train(
             result = EpochResult(
                 epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
             )
-            record_epoch(experiment.history(fold), result)
+            distributed.from_main(lambda: record_epoch(experiment.history(fold), result))  # noqa: B023
             # A validation fold without labels has no metric: then the last epoch counts as the best.
             if not metric <= progress.best_metric:
                 progress.best_metric = metric if math.isfinite(metric) else -math.inf
@@ -231,12 +270,12 @@ def _train(
             if epoch + 1 == train["epochs"]:
                 save("final_model", model=model.state_dict(), epoch=epoch)
             progress.epoch, progress.batch = epoch + 1, 0
-            progress.logits = progress.labels = None
             save("last", **trainer.state())  # last of all: a run killed before it repeats the epoch
             experiment.log(_report(fold, result, progress.best_epoch == epoch))
     except Interrupted:
         if not stop.forced:  # the weights are those after a whole optimizer step
             save("last", **trainer.state())
+        distributed.wait_until_saved(GRACE_SECONDS)
         raise
     finally:
         summaries.close()
@@ -252,23 +291,28 @@ def _predict(
     stop: StopRequest,
 ) -> np.ndarray:
     """(clips, classes) logits of whole clips."""
-    loader = evaluation_loader(clips, config["train"]["batch_size"], runtime.num_workers, runtime.pin_memory)
-    n_classes = config["network"]["n_classes"]
-    logits, _, errors = predict([model], loader, n_classes, runtime.device, name, stop=stop)
+    batch_size, n_classes = config["train"]["batch_size"], config["network"]["n_classes"]
+    logits, _, errors = predict_together(
+        [model], clips, batch_size, runtime.num_workers, n_classes, runtime.device, name, stop=stop
+    )
     raise_if_any(list(errors.values()), name)
     return logits[0]
 
 
-def summarise_folds(tables: Tables, experiment: Experiment) -> None:
-    """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv."""
+def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collection[int] = ()) -> None:
+    """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv.
+
+    elsewhere: folds that other processes of this command train, the last of which does this.
+    """
     n_folds = experiment.config["data"]["n_folds"]
     with experiment.locked():
         done = [fold for fold in range(n_folds) if fold_is_finished(experiment, tables, fold)]
     if len(done) < n_folds:
         missing = sorted(set(range(n_folds)) - set(done))
+        how = "other processes are at them" if set(missing) <= set(elsewhere) else "--resume"
         experiment.log(
             f"folds {missing} are still to come; the overall metric"
-            f"{' and submission.csv' if tables.test else ''} follow with the last of them (--resume)"
+            f"{' and submission.csv' if tables.test else ''} follow with the last of them ({how})"
         )
         return
     tables_of = {

@@ -6,17 +6,19 @@ import hashlib
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ops import distributed
 from ops.audio import SAMPLE_RATE, read_audio
 from ops.batching import TrainingBatches, batches_by_length, pad_collate
+from ops.device_augmentation import collate_plans
 from ops.errors import DataError
-from ops.transforms import Augmentation, Sample
+from ops.transforms import Augmentation, Plan, Sample
 
 # More workers than cores is the user's choice.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -42,7 +44,8 @@ class TrainingDataset(Dataset):
 
     Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
     change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
-    in place of the sample.
+    in place of the sample. With on_device the sample comes with a plan in place of the augmentation,
+    for ops.device_augmentation to carry out.
     """
 
     def __init__(
@@ -53,9 +56,10 @@ class TrainingDataset(Dataset):
         max_seconds: float,
         seed: int,
         fold: int,
+        on_device: bool = False,
     ):
         self.clips = list(clips)
-        self.augmentation, self.switch_off_on = augmentation, switch_off_on
+        self.augmentation, self.switch_off_on, self.on_device = augmentation, switch_off_on, on_device
         self.max_samples = max(1, int(max_seconds * SAMPLE_RATE))
         self.seed, self.fold = seed, fold
 
@@ -69,7 +73,10 @@ class TrainingDataset(Dataset):
         try:
             sample = self._read_segment(clip, rng)
             if epoch < self.switch_off_on:
-                sample = self.augmentation(sample, rng, self._draw_partner)
+                augment = self.augmentation.plan if self.on_device else self.augmentation
+                sample = augment(sample, rng, self._draw_partner)
+            elif self.on_device:
+                sample = replace(sample, plan=Plan())
         except DataError as error:
             return index, error
         return index, sample
@@ -103,27 +110,42 @@ class EvaluationDataset(Dataset):
 def training_loader(
     dataset: TrainingDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> tuple[DataLoader, TrainingBatches]:
-    """The loader of shuffled, augmented segments and the batches that set_epoch goes to."""
-    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold)
-    return _loader(dataset, batches, num_workers, pin_memory, persistent=True), batches
+    """The loader of shuffled, augmented segments and the batches that set_epoch goes to.
+
+    batch_size counts the clips of all processes; the loader gives this process's.
+    """
+    share = distributed.rank(), distributed.world_size()
+    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold, *share)
+    collate = collate_plans if dataset.on_device else pad_collate
+    return _loader(dataset, batches, num_workers, pin_memory, persistent=True, collate=collate), batches
 
 
 def evaluation_loader(
-    clips: Sequence[Clip], batch_size: int, num_workers: int, pin_memory: bool
+    clips: Sequence[Clip],
+    batch_size: int,
+    num_workers: int,
+    pin_memory: bool,
+    batches: list[list[int]] | None = None,
 ) -> DataLoader:
-    """The loader of whole clips without augmentation, clips of similar length together."""
-    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+    """The loader of whole clips without augmentation, clips of similar length together.
+
+    batches: which clips share a batch, where that is not for the lengths to say.
+    """
+    if batches is None:
+        batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
     return _loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent=False)
 
 
-def _loader(dataset, batches, num_workers: int, pin_memory: bool, persistent: bool) -> DataLoader:
+def _loader(
+    dataset, batches, num_workers: int, pin_memory: bool, persistent: bool, collate=pad_collate
+) -> DataLoader:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user's choice
         return DataLoader(
             dataset,
             batch_sampler=batches,
             num_workers=num_workers,
-            collate_fn=pad_collate,
+            collate_fn=collate,
             pin_memory=pin_memory,
             worker_init_fn=_leave_process_group,
             # Its own: an iterator draws a seed when it is made, with persistent workers once a run and

@@ -16,14 +16,15 @@ from torch import nn
 from ops.acceleration import accelerate
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
-from ops.datasets import Clip, evaluation_loader
+from ops.datasets import Clip
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
 from ops.noisy_folds import read_noisy_folds, unseen_folds
 from ops.predictions import Predictions
+from ops.sharding import predict_in_shards
 from ops.tables import read_table, write_table
-from ops.training import predict, probabilities
+from ops.training import probabilities
 
 BuildForPrediction = Callable[[dict[str, Any]], nn.Module]  # a config's network section -> a network
 Prepare = Callable[[nn.Module], Any]  # what a network with its weights undergoes before it predicts
@@ -86,14 +87,19 @@ def score_table(
     batch_size: int,
     num_workers: int,
     device: torch.device,
+    output: Path,
+    settings: dict[str, object],
     *,
     out_of_fold: bool = False,
     stop: StopRequest | None = None,
-) -> Scores:
+) -> Scores | None:
     """Predicts every clip of a table: the mean over folds, then over experiments.
 
     An unreadable clip gets the mean prediction of the others. With out_of_fold a clip is scored only
     by the folds that did not train on it; one that every fold trained on, by all of them.
+
+    output and settings are those of ops.sharding.predict_in_shards, whose folder the caller removes.
+    None on all ranks of torchrun but rank 0.
     """
     classes = members[0].experiment.config["data"]["classes"]
     fnames = read_table(table, ["fname"])["fname"].tolist()
@@ -103,9 +109,13 @@ def score_table(
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
     rows = [row for row in range(len(fnames)) if row not in errors]
     clips = [Clip(fnames[row], paths[row], lengths[row]) for row in rows]
-    loader = evaluation_loader(clips, batch_size, num_workers, device.type == "cuda")
     models = [model for member in members for model in member.models]
-    logits, _, unreadable = predict(models, loader, len(classes), device, "prediction", stop=stop)
+    scored = predict_in_shards(
+        models, clips, batch_size, num_workers, len(classes), device, output, settings, stop
+    )
+    if scored is None:
+        return None
+    logits, unreadable = scored
     errors.update({rows[index]: error for index, error in unreadable.items()})
     if len(errors) == len(fnames):
         raise DataError(f"{table}: none of its {len(fnames)} clips can be read; {errors[0]}")

@@ -16,3 +16,6 @@ class ProblemsError(DataError):
     def __init__(self, lines: Sequence[str]):
         super().__init__("; ".join(lines))
         self.lines = list(lines)
+
+    def __reduce__(self):
+        return ProblemsError, (self.lines,)  # errors travel between processes

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from ops import distributed
 from ops.errors import DataError
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
 
@@ -44,8 +45,10 @@ class Experiment:
     ) -> Experiment:
         """Creates the experiment of a config, or with `resume` joins it.
 
-        Raises DataError where it exists and `resume` is off.
+        Raises DataError where it exists and `resume` is off. What torchrun starts again resumes what it
+        has started.
         """
+        resume = resume or cls._started_by_this_launch(config, experiments_dir)
         experiment = cls(cls.directory_of(config, experiments_dir), config)
         directory = experiment.directory
         try:
@@ -55,6 +58,8 @@ class Experiment:
             raise cls._exists(directory) from None
         except OSError as error:
             raise DataError(f"{directory}: cannot be created ({error.strerror})") from error
+        if not resume and (launch := distributed.launch()):
+            write_text(experiment.path(".launch"), launch.identity)
         with experiment.locked():
             remove_leftovers(directory)
             remove_leftovers(experiment.path("predictions"), "submission.csv")
@@ -74,8 +79,16 @@ class Experiment:
     def check_startable(cls, config: dict[str, Any], experiments_dir: str | Path, resume: bool) -> None:
         """What `start` would refuse, found before anything long begins and without writing."""
         directory = cls.directory_of(config, experiments_dir)
-        if directory.exists() and not resume:
+        if directory.exists() and not resume and not cls._started_by_this_launch(config, experiments_dir):
             raise cls._exists(directory)
+
+    @classmethod
+    def _started_by_this_launch(cls, config: dict[str, Any], experiments_dir: str | Path) -> bool:
+        launch = distributed.launch()
+        if launch is None or launch.restarts == 0:
+            return False
+        note = cls.directory_of(config, experiments_dir) / ".launch"
+        return note.is_file() and note.read_text() == launch.identity
 
     @staticmethod
     def _exists(directory: Path) -> DataError:
@@ -138,7 +151,9 @@ class Experiment:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, message: str) -> None:
-        """Prints a line and appends it, with the time, to `log`."""
+        """Prints a line and appends it, with the time, to `log`; one process of those that share work."""
+        if not distributed.is_main():
+            return
         tqdm.write(message, file=sys.stdout)
         sys.stdout.flush()
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
@@ -156,7 +171,7 @@ class Experiment:
         done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
         if not done:
             raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
-        if len(done) < n_folds:
+        if len(done) < n_folds and distributed.is_main():
             missing = sorted(set(range(n_folds)) - set(done))
             print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
         return done

@@ -78,7 +78,7 @@ def reflect_pad(signal: Tensor, lengths: Tensor | None, padding: int) -> Tensor:
         return nn.functional.pad(signal, (padding, padding), mode="reflect")
     if lengths is None:
         lengths = torch.full((signal.shape[0],), n_samples)
-    lengths = lengths.to(signal.device)[:, None]
+    lengths = lengths.to(signal.device, non_blocking=True)[:, None]
     position = torch.arange(-padding, n_samples + padding, device=signal.device)[None]
     period = (2 * (lengths - 1)).clamp(min=1)
     index = position.remainder(period)  # a reflection has the period 2 (length - 1)
@@ -124,7 +124,7 @@ class LogSpectrogram(nn.Module):
             if self.filters is not None:
                 magnitude = self.filters @ magnitude  # (batch, n_mels, frames)
             if lengths is not None:
-                frames = self.spec.n_frames(lengths).to(signal.device)
+                frames = self.spec.n_frames(lengths).to(signal.device, non_blocking=True)
                 within = torch.arange(magnitude.shape[2], device=signal.device) < frames[:, None]
                 magnitude = magnitude * within[:, None]
             return torch.log(magnitude + LOG_OFFSET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 GRACE_SECONDS = 6  # to reach the end of a training step; DataLoader workers need a moment after it
@@ -37,6 +38,16 @@ class StopRequest:
         """Raises Interrupted where a stop was asked for: call it where the state is whole."""
         if self.requested_at is not None:
             raise Interrupted
+
+    def agreed(self, any_process: Callable[[bool], bool]) -> bool:
+        """Whether a stop was asked of any process; any_process tells, to all of them the same.
+
+        Afterwards check() raises on each of them.
+        """
+        asked = any_process(self.requested_at is not None)
+        if asked and self.requested_at is None:
+            self.requested_at = time.monotonic()
+        return asked
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested_at is not None and time.monotonic() - self.requested_at > 1:

@@ -19,8 +19,14 @@ def lwlrap(truth: np.ndarray, scores: np.ndarray) -> float:
         truth: (clips, classes) multi-hot.
         scores: (clips, classes); only their order within a clip matters.
     """
+    precision_sum, n_labels = lwlrap_parts(truth, scores)
+    return precision_sum / n_labels if n_labels else float("nan")
+
+
+def lwlrap_parts(truth: np.ndarray, scores: np.ndarray) -> tuple[float, int]:
+    """Sum of precisions and number of labels: of their sums over parts of a data set lwlrap is the ratio."""
     precision, positive = _precision_at_labels(truth, scores)
-    return float(precision.sum() / positive.sum()) if positive.any() else float("nan")
+    return float(precision.sum()), int(positive.sum())
 
 
 def lwlrap_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -28,9 +34,14 @@ def lwlrap_per_class(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
     Weighted by the classes' numbers of labels, these average to lwlrap.
     """
+    sums, counts = lwlrap_class_parts(truth, scores)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def lwlrap_class_parts(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(classes,) sums of precisions and numbers of labels, which add up over parts of a data set."""
     precision, positive = _precision_at_labels(truth, scores)
-    counts = positive.sum(axis=0)
-    return np.where(counts > 0, precision.sum(axis=0) / np.maximum(counts, 1), np.nan)
+    return precision.sum(axis=0), positive.sum(axis=0)
 
 
 def lrap_per_clip(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:

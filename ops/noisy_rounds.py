@@ -254,6 +254,8 @@ def _predict_noisy(
             train["batch_size"],
             runtime.num_workers,
             runtime.device,
+            path,
+            {"amp": train["amp"], "compile": train["compile"]},
             out_of_fold=plan.out_of_fold,
             stop=stop,
         )

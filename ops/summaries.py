@@ -97,6 +97,15 @@ class FoldSummaries:
         self.valid.close()
 
 
+class NoSummaries:
+    """Stands in for FoldSummaries in the processes that write nothing."""
+
+    def _ignore(self, *_: object) -> None:
+        pass
+
+    training_step = validation = spectrograms = close = _ignore
+
+
 def _enlarge(picture: np.ndarray) -> np.ndarray:
     rows, columns = (max(1, PIXELS // size) for size in picture.shape)
     return picture.repeat(rows, axis=0).repeat(min(columns, 8), axis=1)

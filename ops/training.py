@@ -14,18 +14,25 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ops.batching import TrainingBatches
+from ops import distributed
+from ops.audio import SAMPLE_RATE
+from ops.batching import TrainingBatches, share_of
+from ops.device_augmentation import to_device
 from ops.errors import DataError
 from ops.interruption import StopRequest
-from ops.metrics import lwlrap, lwlrap_per_class
+from ops.metrics import lwlrap_class_parts, lwlrap_parts
+from ops.replicas import replicate, share_statistics, training_batch
 from ops.summaries import FoldSummaries
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass
 class Progress:
     """Where a fold's training stands; with the weights and the optimizer, its whole state.
 
-    epoch and batch are those that come next. The sums and scores are those of the current epoch.
+    epoch and batch are those that come next. The sums are those of the current epoch, over all
+    processes: of losses and clips, and of what lwlrap is the ratio of.
     """
 
     epoch: int = 0
@@ -35,8 +42,8 @@ class Progress:
     best_epoch: int = -1
     loss_sum: float = 0.0
     n_clips: int = 0
-    logits: Tensor | None = None
-    labels: Tensor | None = None
+    precision_sum: float = 0.0
+    n_labels: int = 0
 
 
 class Trainer:
@@ -44,18 +51,22 @@ class Trainer:
 
     Args:
         model: waveforms to logits; already on its device.
-        loss_fn: (logits, targets) -> scalar; for clips of unequal weights (logits, targets, weights).
+        loss_fn: (logits, targets) -> scalar, a mean over clips; (logits, targets, weights) where the
+            clips of a batch have unequal weights.
         rates: (steps,) learning rate of each optimizer step, see ops.optimization.
         accumulation_steps: batches whose gradients are averaged for one optimizer step; the last
             group of an epoch may be smaller.
         seed: of the dropout draws, which are a function of it and the epoch.
+
+    Under torchrun every process has a Trainer and trains on its share of each batch; the gradient is that
+    of the whole batch, and all of them come to the same progress.
     """
 
     def __init__(
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        loss_fn: Callable[[Tensor, Tensor], Tensor],
+        loss_fn: Loss,
         rates: np.ndarray,
         accumulation_steps: int,
         seed: int,
@@ -65,6 +76,7 @@ class Trainer:
         self.model, self.optimizer, self.loss_fn, self.rates = model, optimizer, loss_fn, rates
         self.accumulation_steps, self.seed = accumulation_steps, seed
         self.device, self.stop = device, stop
+        self.network = replicate(model)  # what is called; model is what is saved
         self.progress = Progress()
 
     def state(self) -> dict[str, Any]:
@@ -102,22 +114,32 @@ class Trainer:
         if progress.batch == 0:
             torch.manual_seed(_number(self.seed, progress.epoch))
             progress.loss_sum, progress.n_clips = 0.0, 0
-            progress.logits = progress.labels = None
+            progress.precision_sum, progress.n_labels = 0.0, 0
         batches.set_epoch(progress.epoch, progress.batch)
         self.model.train()
         pending: list[tuple[Tensor, Tensor, Tensor, list[str]]] = []
         bar = tqdm(
-            total=batches.n_batches, initial=progress.batch, desc=description, unit="batch", leave=False
+            total=batches.n_batches,
+            initial=progress.batch,
+            desc=description,
+            unit="batch",
+            leave=False,
+            disable=not distributed.shows_progress(),
         )
         with bar:
             for batch in loader:
-                if progress.epoch == 0 and progress.batch == 0:
+                raise_errors(batch)
+                batch = to_device(batch, self.device)
+                if progress.epoch == 0 and progress.batch == 0 and distributed.is_main():
                     self._show_first_batch(batch, summaries)
-                pending.append(self._train_batch(batch, progress.batch, batches.n_batches))
+                if distributed.rank():  # other dropout draws than rank 0's, which the checkpoint keeps
+                    draw = self.seed, progress.epoch, progress.batch, distributed.rank()
+                    torch.manual_seed(_number(*draw))
+                pending.append(self._train_batch(batch, progress.batch, batches))
                 progress.batch += 1
                 bar.update()
                 group_ended = self._group_ended(progress.batch, batches.n_batches)
-                stopping = group_ended and self.stop.requested_at is not None
+                stopping = group_ended and self.stop.agreed(distributed.any_rank)
                 ended = progress.batch == batches.n_batches
                 if len(pending) >= log_interval or ended or stopping:
                     self._settle(pending)
@@ -128,23 +150,30 @@ class Trainer:
                     summaries.training_step(step, loss, score, rate)
                 if stopping:
                     self.stop.check()
+        share_statistics(self.model)
         return self._running_metrics()
 
     def _train_batch(
-        self, batch: dict, number: int, n_batches: int
+        self, batch: dict, number: int, batches: TrainingBatches
     ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """Forward and backward; an optimizer step where the batch ends an accumulation group."""
-        raise_errors(batch)
-        signal = batch["signal"].to(self.device, non_blocking=True)
-        labels = batch["labels"].to(self.device, non_blocking=True)
+        labels = batch["labels"]
         group_start = number - number % self.accumulation_steps
-        group_size = min(self.accumulation_steps, n_batches - group_start)
-        logits = self.model(signal, batch["lengths"])
-        weights = batch.get("weights")
-        weighted = () if weights is None else (weights.to(self.device, non_blocking=True),)
-        loss = self.loss_fn(logits, labels, *weighted)
-        (loss / group_size).backward()
-        if self._group_ended(number + 1, n_batches):
+        group_size = min(self.accumulation_steps, batches.n_batches - group_start)
+        group_ended = self._group_ended(number + 1, batches.n_batches)
+        n_clips, n_own = batches.size(number), len(batch["fnames"])
+        weighted = () if batch.get("weights") is None else (batch["weights"],)
+        with training_batch(self.network, self.model, n_clips, group_ended):
+            if n_own:
+                logits = self.network(batch["signal"], batch["lengths"])
+                loss = self.loss_fn(logits, labels, *weighted)
+            else:  # the others wait for this process's gradient: it is zero
+                logits = self.network(torch.zeros(1, SAMPLE_RATE, device=self.device), None)[:0]
+                labels, loss = logits.detach(), logits.sum()
+            # Gradients are averaged over processes, each of which has its share of the clips.
+            weight = n_own * distributed.world_size() / n_clips
+            (loss * weight / group_size).backward()
+        if group_ended:
             for group in self.optimizer.param_groups:
                 group["lr"] = float(self.rates[self.progress.step])
             self.optimizer.step()
@@ -156,37 +185,38 @@ class Trainer:
         return n_done % self.accumulation_steps == 0 or n_done == n_batches
 
     def _settle(self, pending: list[tuple[Tensor, Tensor, Tensor, list[str]]]) -> None:
-        """Brings the losses and logits of the pending batches from the device into the progress."""
+        """Brings the losses and scores of the pending batches, of all processes, into the progress."""
         progress = self.progress
         losses = torch.stack([loss for loss, *_ in pending]).tolist()
+        parts = [  # a batch at a time: the same sums however often this is called
+            (loss * len(fnames), len(fnames), *_lwlrap_parts(labels, logits))
+            for loss, (_, logits, labels, fnames) in zip(losses, pending, strict=True)
+        ]
         first = progress.batch - len(pending)
-        for offset, (loss, (*_, fnames)) in enumerate(zip(losses, pending, strict=True)):
-            if not math.isfinite(loss):
+        for offset, part in enumerate(distributed.total(np.array(parts)).tolist()):
+            if not math.isfinite(part[0]):
+                fnames = [name for names in distributed.gather(pending[offset][3]) for name in names]
                 raise DataError(
-                    f"the loss became {loss} in epoch {progress.epoch}, batch {first + offset}, with the "
+                    f"the loss became {part[0]} in epoch {progress.epoch}, batch {first + offset}, with the "
                     f"clips {', '.join(fnames)}; the last good state is in last.pth. Lower the learning "
                     "rate, or look at these clips with check_data.py"
                 )
-            progress.loss_sum += loss * len(fnames)
-            progress.n_clips += len(fnames)
-        logits = [logits.cpu() for _, logits, *_ in pending]
-        labels = [labels.cpu() for _, _, labels, _ in pending]
-        if progress.logits is not None:
-            logits, labels = [progress.logits, *logits], [progress.labels, *labels]
-        progress.logits, progress.labels = torch.cat(logits), torch.cat(labels)
+            progress.loss_sum += part[0]
+            progress.n_clips += int(part[1])
+            progress.precision_sum += part[2]
+            progress.n_labels += int(part[3])
         pending.clear()
 
     def _running_metrics(self) -> tuple[float, float]:
         progress = self.progress
-        if progress.logits is None:
+        if not progress.n_clips:
             return math.nan, math.nan
-        score = lwlrap(progress.labels.numpy(), progress.logits.numpy())
-        return progress.loss_sum / max(progress.n_clips, 1), score
+        score = progress.precision_sum / progress.n_labels if progress.n_labels else math.nan
+        return progress.loss_sum / progress.n_clips, score
 
     @torch.no_grad()
     def _show_first_batch(self, batch: dict, summaries: FoldSummaries) -> None:
-        raise_errors(batch)
-        features, frames = self.model.extract_features(batch["signal"].to(self.device), batch["lengths"])
+        features, frames = self.model.extract_features(batch["signal"], batch["lengths"])
         n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
         summaries.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
 
@@ -209,27 +239,27 @@ def predict(
     """
     n_clips = len(loader.dataset)
     logits = np.full((len(models), n_clips, n_classes), np.nan, dtype=np.float32)
-    truth = np.zeros((n_clips, n_classes), dtype=np.float32)
     errors: dict[int, DataError] = {}
-    loss_sum = 0.0
+    loss_sum = precision_sum = 0.0
+    done = n_labels = 0
     for model in models:
         model.eval()
-    done = 0
 
     def settle(batch: dict, scores: Tensor) -> None:
-        nonlocal loss_sum, done
+        nonlocal loss_sum, precision_sum, done, n_labels
         index, scores = batch["index"].numpy(), scores.cpu()
         logits[:, index] = scores.numpy()
         done += len(index)
         bar.update(len(index))
         if loss_fn is not None and batch["labels"] is not None:
             loss_sum += float(loss_fn(scores[0], batch["labels"])) * len(index)
-            truth[index] = batch["labels"].numpy()
-            scored = ~np.isnan(logits[0]).any(axis=1)
-            score = lwlrap(truth[scored], logits[0][scored])
+            precisions, labels = _lwlrap_parts(batch["labels"], scores[0])
+            precision_sum, n_labels = precision_sum + precisions, n_labels + labels
+            score = precision_sum / n_labels if n_labels else math.nan
             bar.set_postfix(loss=f"{loss_sum / done:.4f}", lwlrap=f"{score:.4f}")
 
-    with tqdm(total=n_clips, desc=description, unit="clip", leave=False) as bar:
+    hidden = not distributed.shows_progress()
+    with tqdm(total=n_clips, desc=description, unit="clip", leave=False, disable=hidden) as bar:
         # A batch's scores are fetched after the next one is under way: a GPU never waits for that.
         pending = None
         for batch in loader:
@@ -266,8 +296,17 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def validation_metrics(truth: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
-    """lwlrap overall and (classes,) per class."""
-    return lwlrap(truth, logits), lwlrap_per_class(truth, logits)
+    """lwlrap overall and (classes,) per class; each process ranks its share of the clips."""
+    own = share_of(len(truth), distributed.rank(), distributed.world_size())
+    sums, counts = distributed.total(np.stack(lwlrap_class_parts(truth[own], logits[own])))
+    overall = float(sums.sum() / counts.sum()) if counts.any() else math.nan
+    return overall, np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _lwlrap_parts(labels: Tensor, logits: Tensor) -> tuple[float, int]:
+    """ops.metrics.lwlrap_parts; NaN where a score is not a number, which the loss then tells."""
+    logits = logits.cpu().numpy()
+    return (math.nan, 0) if np.isnan(logits).any() else lwlrap_parts(labels.cpu().numpy(), logits)
 
 
 def raise_errors(batch: dict) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from ops import cli, warm_start
+from ops import cli, distributed, warm_start
 from ops.acceleration import missing_compiler
 from ops.features import GRAMMAR as FEATURES_GRAMMAR
 from ops.features import parse_features
 from ops.losses import LOSSES
 from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
-from ops.transforms import EFFECTS, missing_effects_engine
+from ops.transforms import DEFAULT_EFFECTS, EFFECTS, missing_effects_engine
 
 SEED = cli.number(int, 0, high=2**32 - 1)
 
@@ -162,7 +162,9 @@ def add_training_arguments(
     )
     group.add_argument("--weight_decay", type=cli.number(float, 0), default=1e-5, help="L2 penalty")
     group.add_argument("--epochs", type=cli.COUNT, default=100, help="passes over the training clips")
-    group.add_argument("--batch_size", type=cli.COUNT, default=64, help="clips per batch")
+    group.add_argument(
+        "--batch_size", type=cli.COUNT, default=64, help="clips per batch, over all processes of torchrun"
+    )
     group.add_argument(
         "--accumulation_steps", type=cli.COUNT, default=1, help="batches averaged for one optimizer step"
     )
@@ -172,7 +174,11 @@ def add_training_arguments(
     group.add_argument("--p_mixup", type=cli.PROBABILITY, default=0.0, help="OR-MixUp")
     group.add_argument("--p_aug", type=cli.PROBABILITY, default=0.0, help="reverb, pitch, overdrive, tempo")
     group.add_argument(
-        "--effects", choices=sorted(EFFECTS), default="sox", help="what computes these effects"
+        "--effects",
+        choices=sorted(EFFECTS),
+        default=DEFAULT_EFFECTS,
+        help="what computes these: the SoX binary, clip by clip in the loader's processes, or torch, whole "
+        "batches on the device",
     )
     group.add_argument("--p_shuffle", type=cli.PROBABILITY, default=0.0, help="shuffling of chunks of 0.5 s")
     group.add_argument("--p_silence", type=cli.PROBABILITY, default=0.0, help="silencing of a quarter")
@@ -193,6 +199,12 @@ def add_training_arguments(
         group.add_argument(
             "--init_from",
             help="experiment of the same network and folds whose best models the folds start from",
+        )
+        group.add_argument(
+            "--parallel",
+            choices=("batches", "folds"),
+            default="batches",
+            help="what the processes of torchrun share: the batches of each fold, or the folds",
         )
     group.add_argument("--log_interval", type=cli.COUNT, default=10, help="batches between reports")
     group.add_argument("--save_every", type=cli.COUNT, default=1, help="epochs between kept models")
@@ -224,6 +236,12 @@ def check_training_arguments(
         )
     if len(set(args.folds)) != len(args.folds):
         parser.error(f"--folds: expected each fold once, got {' '.join(map(str, args.folds))}")
+    started = distributed.launch()
+    if started and args.parallel == "batches" and args.batch_size < started.world_size:
+        parser.error(
+            f"--batch_size: expected at least a clip for each of the {started.world_size} processes, got "
+            f"{args.batch_size}"
+        )
     if args.p_aug > 0:
         missing = missing_effects_engine(args.effects)
         if missing:
@@ -233,9 +251,21 @@ def check_training_arguments(
 
 
 def resolve_device(parser: argparse.ArgumentParser, name: str) -> torch.device:
-    """--device as a torch device; parser.error where this machine has no such device."""
+    """--device as a torch device; parser.error where this machine has no such device.
+
+    Of several processes on a machine each takes the GPU of its local rank.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    started = distributed.launch()
+    if started and started.local_world_size > 1 and name.startswith("cuda"):
+        n_gpus = torch.cuda.device_count()
+        if name != "cuda" or started.local_world_size > n_gpus:
+            parser.error(
+                f"--device: expected cuda and a GPU for each of the {started.local_world_size} processes on "
+                f"this machine, got {name!r} and {n_gpus} GPUs; lower --nproc_per_node or give --device=cpu"
+            )
+        name = f"cuda:{started.local_rank}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 import releases  # noqa: E402
+from processes import Zygote  # noqa: E402
 
 import create_class_map  # noqa: E402
 import create_demo_data  # noqa: E402
@@ -82,6 +82,14 @@ def training_flags(toy, tmp_path):
         return [*pairs, *(() if "--folds" in extra else ("--folds", "0", "1")), *extra]
 
     return flags
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory):
+    """Starts training and prediction processes quickly, see processes.py."""
+    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
+    yield zygote
+    zygote.stop()
 
 
 @pytest.fixture
@@ -162,40 +170,3 @@ def get(server, tmp_path, monkeypatch):
         return download_data.main([*argv, *flags])
 
     return run
-
-
-class Zygote:
-    """Forks processes of scripts, see zygote.py."""
-
-    def __init__(self, log: Path):
-        self.log = log
-        command = [sys.executable, str(Path(__file__).with_name("zygote.py"))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def _ask(self, **command) -> int:
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def start(self, argv: list[str], kill_at_write: int | None = None, **where: str) -> int:
-        """Starts train_2d_cnn.py; another script=..., in cwd=..., where they are given."""
-        self.log.write_text("")
-        return self._ask(argv=argv, log=str(self.log), kill_at_write=kill_at_write, **where)
-
-    def wait(self, pid: int) -> int:
-        return self._ask(wait=pid)
-
-    def run(self, argv: list[str], **where: str) -> int:
-        return self.wait(self.start(argv, **where))
-
-    def output(self) -> str:
-        return self.log.read_text()
-
-
-@pytest.fixture(scope="session")
-def zygote(tmp_path_factory):
-    zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
-    yield zygote
-    zygote.process.stdin.close()
-    zygote.process.wait()

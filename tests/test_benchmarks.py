@@ -1,5 +1,6 @@
 """What the benchmarks compare computes the same; else their ratios would mean nothing."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from ops.training import predict
 from ops.transforms import Sample
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import augmentation  # noqa: E402
 import claims  # noqa: E402
 import noisy  # noqa: E402
 import plain  # noqa: E402
@@ -125,7 +127,8 @@ def test_pasting_overwrites_and_weighting_weighs():
     weighted = claims.weighted_mixup(second, first, np.random.default_rng(0))
     np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
     with claims.mixing_by("paste"):
-        assert transforms.or_mixup is claims.pasting_mixup
+        assert transforms.or_mixup is claims.pasting_mixup and not transforms.Augmentation().can_plan
+    assert transforms.Augmentation().can_plan
     assert transforms.or_mixup is not claims.pasting_mixup
 
 
@@ -171,3 +174,23 @@ NO_HELP = replace(HELPS, helps=False)
 )  # fmt: skip
 def test_verdicts(differences, claim, expected):
     assert claims.verdict(np.array(differences), claim).startswith(expected)
+
+
+def test_augmented_training_runs_on_this_machine_as_well():
+    """The GPU's row, two tiny batches."""
+    job = augmentation.augmented_training(4, 4, 2, 0, "torch")(torch.device("cpu"))
+    assert job.folder.is_dir()
+    try:
+        job(0)
+    finally:
+        shutil.rmtree(job.folder)
+
+
+def test_effects_job_changes_all_clips_in_any_batches(monkeypatch):
+    asked = []
+    monkeypatch.setattr(augmentation, "apply_effects", lambda *given: asked.append(given))
+    augmentation.effects("torch", 5, 2)(torch.device("cpu"))(3)
+    augmentation.effects("torch", 5, 5)(torch.device("cpu"))(3)
+    parts, whole = asked[:3], asked[3]
+    assert torch.cat([signal for signal, _, _ in parts]).equal(whole[0])
+    assert [draw for _, _, draws in parts for draw in draws] == whole[2]

@@ -63,8 +63,10 @@ def test_usage_errors(capsys, flags, expected):
 
 def test_effects_without_sox(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    error = usage_error(capsys, train_2d_cnn.parse_args, [*REQUIRED, "--folds", "0", "--p_aug=0.5"])
-    assert "SoX" in error and "apt-get install sox" in error
+    flags = [*REQUIRED, "--folds", "0", "--p_aug=0.5"]
+    error = usage_error(capsys, train_2d_cnn.parse_args, [*flags, "--effects=sox"])
+    assert "SoX" in error and "apt-get install sox" in error and "--effects=torch needs none" in error
+    assert train_2d_cnn.parse_args([*flags, "--effects=torch"]).p_aug == 0.5
 
 
 def test_unknown_mode(capsys):
@@ -112,7 +114,7 @@ def test_defaults_are_those_of_the_published_solution():
 
 RUNTIME_FLAGS = {
     *("folds", "device", "num_workers", "resume", "log_interval", "save_every", "experiments_dir"),
-    *("test_data_dir", "sample_submission", "classmap", "label"),
+    *("parallel", "test_data_dir", "sample_submission", "classmap", "label"),
     "init_from",  # in the config where it is given: test_warm_start.py
 }
 

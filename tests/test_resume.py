@@ -6,9 +6,9 @@ import re
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from processes import outcome
 
 N_KILLS = int(os.environ.get("KILLS", "20"))  # `make killtest` takes 100
 
@@ -35,16 +35,6 @@ def flags(toy, training_flags, tmp_path):
         )
 
     return make
-
-
-def outcome(folder: Path) -> dict[str, bytes]:
-    """Bytes of every prediction table, record of epochs and of the results; no epoch was trained twice."""
-    (experiment,) = folder.iterdir()
-    epochs = re.findall(r"fold \d epoch \d+:", (experiment / "log").read_text())
-    assert len(epochs) == len(set(epochs)), "an epoch that was finished and saved was trained again"
-    paths = [*experiment.glob("predictions/*.csv"), *experiment.glob("history/*.csv")]
-    paths.append(experiment / "results.json")
-    return {path.name: path.read_bytes() for path in paths}
 
 
 @pytest.mark.slow
@@ -113,6 +103,20 @@ def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on(zygote, flags, tmp
     last_line = zygote.output().strip().splitlines()[-1]
     assert "interrupted; continue with: python train_2d_cnn.py" in last_line and "--resume" in last_line
     assert zygote.run(flags("stopped", "--folds", "0", "--resume", epochs=2)) == 0, zygote.output()
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
+
+
+def test_run_augmented_on_the_device_ends_the_same_stopped_or_not_with_any_workers(zygote, flags, tmp_path):
+    """Effects in torch, shuffling and silence: all that was drawn travels with the batch."""
+    on = {"epochs": 2, "p_aug": 0.75, "effects": "torch", "p_shuffle": 0.3, "p_silence": 0.3}
+    assert zygote.run(flags("reference", "--folds", "0", **on)) == 0, zygote.output()
+    pid = zygote.start(flags("stopped", "--folds", "0", num_workers=2, **on))
+    deadline = time.monotonic() + 60
+    while "epoch 1 training" not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGTERM)
+    assert zygote.wait(pid) == 130, zygote.output()
+    assert zygote.run(flags("stopped", "--folds", "0", "--resume", num_workers=1, **on)) == 0
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
 
 

@@ -3,7 +3,7 @@
 import pytest
 from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
 
-from ops.run_tables import TableLoader
+from ops.run_tables import load_tables
 from ops.tables import read_table
 
 pytestmark = pytest.mark.needs_chromium
@@ -106,11 +106,19 @@ def test_decisions_by_keyboard_and_what_training_reads(review, browser):
         FNAMES[3]: BEFORE[3],
     }
     assert save(browser) == expected
-    loader = TableLoader(skip_bad_clips=False)
-    class_map = {name: index for index, name in enumerate(CLASSES)}
-    path = browser.downloads / "relabeled_reviewed.csv"
-    clips = loader.load(str(path), str(review.clips), class_map, is_noisy=True)
-    loader.raise_collected()
+    path, folder = str(browser.downloads / "relabeled_reviewed.csv"), str(review.clips)
+    data = {
+        "classes": CLASSES,
+        "train_df": path,
+        "train_data_dir": folder,
+        "noisy_train_df": path,
+        "noisy_train_data_dir": folder,
+        "skip_bad_clips": False,
+        "kfold_seed": 0,
+        "max_samples": None,
+        "holdout_size": 0,
+    }
+    clips = load_tables(data, None, None).noisy
     assert [clip.fname for clip in clips] == list(expected) and clips[1].labels.tolist() == [0, 1, 0, 1]
     browser.press("up", "up", "u")  # the clip that was dropped as the fourth
     assert save(browser)[FNAMES[4]] == AFTER[4]

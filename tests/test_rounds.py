@@ -113,12 +113,12 @@ def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags,
     started = time.monotonic()
     for name in ("reference", "killed"):
         (tmp_path / name).mkdir()
-    reference = {"script": "run_noisy_rounds.py", "cwd": str(tmp_path / "reference")}
+    reference = {"script": "run_noisy_rounds", "cwd": str(tmp_path / "reference")}
     assert zygote.run(argv, **reference) == 0, zygote.output()
     duration = time.monotonic() - started
     expected = outcome(tmp_path / "reference/rounds")
     assert len(expected) == 2 + 2 + 2 + 3 * 5 + 2
-    where = {"script": "run_noisy_rounds.py", "cwd": str(tmp_path / "killed")}
+    where = {"script": "run_noisy_rounds", "cwd": str(tmp_path / "killed")}
     generator = random.Random(0)
     kills = 0
     for _ in range(200):

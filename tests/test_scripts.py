@@ -163,11 +163,12 @@ def test_tensorboard_summaries_open(training_flags, only_experiment):
     assert len(images) == 4 and all(tag.startswith("first_batch/") for tag in images)
 
 
-@pytest.mark.needs_sox
-def test_all_augmentations_and_worker_counts_give_the_same_run(toy, training_flags, tmp_path):
+@pytest.mark.parametrize("effects", [pytest.param("sox", marks=pytest.mark.needs_sox), "torch"])
+def test_all_augmentations_and_worker_counts_give_the_same_run(toy, training_flags, tmp_path, effects):
     flags = {
         "p_mixup": 0.5,
         "p_aug": 0.7,
+        "effects": effects,
         "p_shuffle": 0.5,
         "p_silence": 0.5,
         "switch_off_augmentations_on": 1,

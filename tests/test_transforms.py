@@ -8,6 +8,7 @@ import pytest
 from ops import transforms
 from ops.audio import SAMPLE_RATE
 from ops.transforms import (
+    DEFAULT_EFFECTS,
     EFFECT_RANGES,
     Augmentation,
     EffectsDraw,
@@ -230,7 +231,8 @@ def test_sox_that_is_there_is_not_missed():
 def test_missing_sox_is_named_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     message = missing_effects_engine("sox")
-    assert "apt-get install sox" in message and "--p_aug=0" in message
+    assert all(words in message for words in ("apt-get install sox", "--effects=torch", "--p_aug=0"))
+    assert missing_effects_engine("torch") is None
 
 
 def test_nothing_happens_by_default():
@@ -245,7 +247,7 @@ def test_nothing_happens_by_default():
 @pytest.mark.parametrize("p", [0.3, 1.0])
 def test_each_option_happens_with_its_probability(option, p, monkeypatch):
     """1000 draws: 0.06 is four standard deviations at 0.3."""
-    monkeypatch.setitem(transforms.EFFECTS, "sox", lambda audio, draw: audio / 2)
+    monkeypatch.setitem(transforms.EFFECTS, DEFAULT_EFFECTS, lambda audio, draw: audio / 2)
     monkeypatch.setattr(transforms, "CHUNK_SECONDS", 4 / SAMPLE_RATE)
     given = sample(np.arange(1, 4 * 40 + 1) / 200)
     augment, rng = Augmentation(**{option: p}), np.random.default_rng(0)
@@ -260,7 +262,7 @@ def test_options_apply_in_order(monkeypatch):
     """MixUp first (the partner is heard through the effects), then effects, then silence."""
     lengths = []
     monkeypatch.setitem(
-        transforms.EFFECTS, "sox", lambda audio, draw: lengths.append(len(audio)) or audio + 1
+        transforms.EFFECTS, DEFAULT_EFFECTS, lambda audio, draw: lengths.append(len(audio)) or audio + 1
     )
     augment = Augmentation(p_mixup=1, p_aug=1, p_silence=1)
     result = augment(sample(np.zeros(8)), np.random.default_rng(0), lambda rng: sample(np.zeros(20), 0, 1))
@@ -291,11 +293,11 @@ def test_a_quarter_is_silenced_in_one_piece(n_samples, silent):
     assert len(starts) > 5 or silent < 2
 
 
-@needs_sox
-def test_same_generator_gives_the_same_sample_and_changes_no_input(monkeypatch):
+@pytest.mark.parametrize("effects", [pytest.param("sox", marks=needs_sox), "torch"])
+def test_same_generator_gives_the_same_sample_and_changes_no_input(effects):
     given, partner = sample(tone(440, 0.1)), sample(tone(900, 0.2), 0, 1)
     before = given.audio.copy(), partner.audio.copy()
-    augment = Augmentation(p_mixup=1, p_aug=1, p_shuffle=1, p_silence=1)
+    augment = Augmentation(p_mixup=1, p_aug=1, effects=effects, p_shuffle=1, p_silence=1)
     results = [augment(given, np.random.default_rng(s), lambda _: partner) for s in (5, 5, 6)]
     assert results[0].audio.tobytes() == results[1].audio.tobytes() != results[2].audio.tobytes()
     np.testing.assert_array_equal(given.audio, before[0])
@@ -306,3 +308,9 @@ def test_or_mixup_is_trusted_as_little_as_the_worse_of_the_two():
     first, second = sample([1, 1], 1, 0), replace(sample([1, 1], 0, 1), weight=0.3)
     for pair in ((first, second), (second, first)):
         assert or_mixup(*pair, np.random.default_rng(0)).weight == 0.3
+
+
+def test_a_plan_carries_the_weight_that_the_call_gives():
+    augmentation, partner = Augmentation(p_mixup=1.0), replace(sample([1, 1], 0, 1), weight=0.3)
+    planned = augmentation.plan(sample([1, 1], 1, 0), np.random.default_rng(0), lambda rng: partner)
+    assert planned.weight == 0.3

@@ -1,9 +1,11 @@
-"""Starts training processes quickly: imports once, then forks a real process a command.
+"""Starts training and prediction quickly: imports once, then forks a real process a command.
 
 Reads a JSON line {"argv": [...], "log": path} from stdin, forks, answers with the child's pid; answers
-a line {"wait": pid} with its exit status, negative for a signal. The process runs train_2d_cnn.py, or
-"script", in "cwd" where one is given. With "kill_at_write": n the process
-kills itself (SIGKILL) within its n-th write of a file. Importing takes seconds, the runs that the
+a line {"wait": pid} with its exit status, negative for a signal. "script" names another script than
+train_2d_cnn, "cwd" the folder it runs in, "env" adds to the environment. With "kill_at_write": n the
+process kills itself (SIGKILL) within its n-th write of a file. With "trace": path its batch norms keep
+their statistics fixed, and it writes what it trained on and its losses to <path>.<rank>. Importing takes
+seconds, the runs that the
 tests kill take less.
 """
 
@@ -13,15 +15,26 @@ import signal
 import stat
 import sys
 import traceback
+import zlib
 
+import iterstrat.ml_stratifiers  # noqa: F401  what a run imports when it comes to it
 import torch
+import torch._dynamo
+import torch.distributed.distributed_c10d  # noqa: F401
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402
-from ops import cli  # noqa: E402
+from networks.blocks import BatchNorm1d, BatchNorm2d  # noqa: E402
+from ops import cli, training  # noqa: E402
+from ops.summaries import FoldSummaries  # noqa: E402
 
-SCRIPTS = {"train_2d_cnn.py": train_2d_cnn.main, "run_noisy_rounds.py": run_noisy_rounds.main}
+SCRIPTS = {
+    "train_2d_cnn": train_2d_cnn,
+    "predict_2d_cnn": predict_2d_cnn,
+    "run_noisy_rounds": run_noisy_rounds,
+}
 
 
 def kill_at_write(number: int) -> None:
@@ -44,18 +57,41 @@ def kill_at_write(number: int) -> None:
     os.fsync, os.replace = counted(os.fsync), counted(os.replace)
 
 
-def child(argv: list[str], log: str, number: int | None, script: str, cwd: str) -> None:
+def trace_to(path: str) -> None:
+    """Fixes batch norms and appends to path: a line a batch, [[fname, checksum], ...], and a line a loss."""
+    for norm in (BatchNorm1d, BatchNorm2d):
+        norm.train = lambda self, mode=True: torch.nn.Module.train(self, False)
+    train_batch = training.Trainer._train_batch
+
+    def write(line) -> None:
+        with open(path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def traced(self, batch, *arguments):
+        rows = zip(batch["fnames"], batch["signal"], batch["lengths"], strict=True)
+        write([[name, zlib.crc32(signal[:length].numpy())] for name, signal, length in rows])
+        return train_batch(self, batch, *arguments)
+
+    training.Trainer._train_batch = traced
+    FoldSummaries.training_step = lambda self, step, loss, *_: write({"step": step, "loss": loss})
+
+
+def child(argv: list[str], log: str, command: dict) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.setpgrp()
+    os.environ.update(command.get("env", {}))
     torch.set_num_threads(1)
-    os.chdir(cwd)
-    sys.argv = [script, *argv]
-    if number is not None:
-        kill_at_write(number)
+    os.chdir(command.get("cwd", "."))
+    script = command.get("script", "train_2d_cnn")
+    sys.argv = [f"{script}.py", *argv]
+    if command.get("kill_at_write") is not None:
+        kill_at_write(command["kill_at_write"])
+    if "trace" in command:
+        trace_to(f"{command['trace']}.{command.get('rank', 0)}")
     try:
-        cli.run_script(SCRIPTS[script])
+        cli.run_script(SCRIPTS[script].main)
     except SystemExit as stopped:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -74,6 +110,5 @@ for line in sys.stdin:
         continue
     pid = os.fork()
     if pid == 0:
-        script, cwd = command.get("script") or "train_2d_cnn.py", command.get("cwd") or "."
-        child(command["argv"], command["log"], command.get("kill_at_write"), script, cwd)
+        child(command["argv"], command["log"], command)
     print(pid, flush=True)

@@ -1,0 +1,202 @@
+"""Scoring a table of clips on several processes, all at once or in shards that outlive a killed run."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from ops import distributed
+from ops.batching import batches_by_length
+from ops.datasets import Clip, evaluation_loader
+from ops.errors import DataError
+from ops.files import disk_errors, read_json, remove_leftovers, write_atomically, write_json
+from ops.interruption import StopRequest
+from ops.training import Loss, predict
+
+MOST_SHARDS = 256
+Prediction = tuple[np.ndarray, dict[int, DataError]]
+_Part = tuple[
+    np.ndarray, np.ndarray, dict[int, DataError]
+]  # rows of the table, their logits, errors by position
+
+
+def predict_together(
+    models: list[nn.Module],
+    clips: Sequence[Clip],
+    batch_size: int,
+    num_workers: int,
+    n_classes: int,
+    device,
+    description: str,
+    loss_fn: Loss | None = None,
+    stop: StopRequest | None = None,
+) -> tuple[np.ndarray, float, dict[int, DataError]]:
+    """ops.training.predict over the clips, each process its share of the batches; all get everything.
+
+    The batches are those of a single process, and so are the logits.
+    """
+    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+    own, loader = _loader_of(
+        clips, batches[distributed.rank() :: distributed.world_size()], num_workers, device
+    )
+    logits, loss, errors = predict(models, loader, n_classes, device, description, loss_fn, stop)
+    done = len(own) - len(errors)
+    errors = {own[row]: error for row, error in errors.items()}
+    merged = np.empty((len(models), len(clips), n_classes), dtype=np.float32)
+    loss_sum = n_done = 0
+    all_errors: dict[int, DataError] = {}
+    found = distributed.gather((own, logits, loss, done, errors))
+    for rows, part, part_loss, part_done, part_errors in found:
+        merged[:, rows] = part
+        all_errors |= part_errors
+        if part_done:
+            loss_sum, n_done = loss_sum + part_loss * part_done, n_done + part_done
+    return merged, loss_sum / n_done if n_done else float("nan"), all_errors
+
+
+def _loader_of(clips: Sequence[Clip], batches: list[list[int]], num_workers: int, device):
+    """The clips of these batches in a row, and a loader of the batches that numbers them so."""
+    own = [index for batch in batches for index in batch]
+    ends = np.cumsum([len(batch) for batch in batches])
+    renumbered = [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=True)]
+    chosen = [clips[index] for index in own]
+    return own, evaluation_loader(chosen, 0, num_workers, device.type == "cuda", renumbered)
+
+
+def predict_in_shards(
+    models: list[nn.Module],
+    clips: Sequence[Clip],
+    batch_size: int,
+    num_workers: int,
+    n_classes: int,
+    device,
+    output: Path,
+    settings: dict[str, object],
+    stop: StopRequest | None = None,
+) -> Prediction | None:
+    """Logits (models, clips, classes) of a table's clips and the errors of unreadable ones, on rank 0.
+
+    Under torchrun, or where such a run was killed before, the work is cut into shards that cost about
+    the same: each is a file in <output>.shards/, written whole or not at all and never computed again.
+    Shards of other clips, networks or settings (all else that the logits depend on) are refused. The
+    caller removes the folder (remove_shards) once the output is written. Other ranks get None.
+    """
+    folder = shards_folder(output)
+    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+
+    def score(description: str, batches: list[list[int]]) -> _Part:
+        rows, loader = _loader_of(clips, batches, num_workers, device)
+        logits, _, errors = predict(models, loader, n_classes, device, description, stop=stop)
+        return np.array(rows, dtype=np.int64), logits, errors
+
+    n_shards = min(len(batches), MOST_SHARDS)
+    if distributed.world_size() == 1 and not folder.exists():
+        parts = [score("prediction", batches)]
+    else:
+        missing = distributed.from_main(
+            lambda: _missing_shards(
+                folder, _plan(models, clips, {**settings, "batch_size": batch_size}), n_shards
+            )
+        )
+        for number in _numbers(missing):
+            # Strides through batches from long clips to short ones: every shard has its part of each.
+            _write_shard(folder, number, *score(f"shard {number} of {n_shards}", batches[number::n_shards]))
+        distributed.gather(None)
+        if not distributed.is_main():
+            return None
+        parts = [_read_shard(folder, number) for number in range(n_shards)]
+    logits = np.full((len(models), len(clips), n_classes), np.nan, dtype=np.float32)
+    errors: dict[int, DataError] = {}
+    for rows, part, part_errors in parts:
+        logits[:, rows] = part
+        errors |= {int(rows[row]): error for row, error in part_errors.items()}
+    return logits, errors
+
+
+def shards_folder(output: Path) -> Path:
+    return output.with_name(output.name + ".shards")
+
+
+def remove_shards(output: Path) -> None:
+    shutil.rmtree(shards_folder(output), ignore_errors=True)
+
+
+def _numbers(missing: list[int]) -> Iterator[int]:
+    """This process's shards: the next one that no process has taken, until none is left."""
+    if distributed.world_size() == 1:
+        yield from missing
+        return
+    while (position := distributed.take_number("shard")) < len(missing):
+        yield missing[position]
+
+
+def _plan(models: list[nn.Module], clips: Sequence[Clip], settings: dict[str, object]) -> dict[str, object]:
+    """All that logits depend on, in short."""
+    weights = hashlib.sha256()
+    for model in models:
+        for name, tensor in model.state_dict().items():
+            weights.update(name.encode() + tensor.cpu().numpy().tobytes())
+    table = repr([(clip.fname, clip.n_samples) for clip in clips])
+    return {
+        "clips": hashlib.sha256(table.encode()).hexdigest(),
+        "networks": weights.hexdigest(),
+        **settings,
+    }
+
+
+def _missing_shards(folder: Path, plan: dict[str, object], n_shards: int) -> list[int]:
+    """Numbers of the shards still to compute; makes the folder or checks that it is this plan's."""
+    path = folder / "plan.json"
+    if folder.exists() and not path.exists() and any(folder.glob("[!.]*")):
+        raise DataError(f"{folder}: expected shards of a prediction, found something else; move it away")
+    with disk_errors(folder):
+        folder.mkdir(exist_ok=True)
+    remove_leftovers(folder)
+    if not path.exists():
+        write_json(path, plan)
+    elif read_json(path, "the plan of a prediction") != plan:
+        raise DataError(
+            f"{folder}: holds shards of a prediction of other clips, networks or flags; finish that one, "
+            "remove the folder, or choose another --output_df"
+        )
+    missing = [number for number in range(n_shards) if not _shard(folder, number).exists()]
+    if len(missing) < n_shards:
+        print(f"{n_shards - len(missing)} of {n_shards} shards were done before, see {folder}", flush=True)
+    return missing
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"shard_{number:03d}.npz"
+
+
+def _write_shard(
+    folder: Path, number: int, rows: np.ndarray, logits: np.ndarray, errors: dict[int, DataError]
+) -> None:
+    bad = sorted(errors)
+    content = {
+        "rows": rows,
+        "logits": logits,
+        "bad": np.array(bad, dtype=np.int64),
+        "errors": np.array([str(errors[row]) for row in bad], dtype=np.str_),
+    }
+    write_atomically(_shard(folder, number), lambda file: np.savez(file, **content))
+
+
+def _read_shard(folder: Path, number: int) -> _Part:
+    path = _shard(folder, number)
+    try:
+        with np.load(path) as content:
+            bad = zip(content["bad"].tolist(), content["errors"].tolist(), strict=True)
+            errors = {row: DataError(message) for row, message in bad}
+            return content["rows"], content["logits"], errors
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: expected a finished shard, it cannot be read ({error}); --output_df must be in a "
+            "folder that all machines share. Remove the file and run again"
+        ) from error
