@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Predict the clips of a table with the average of the folds of one or more experiments (either network).
 
     python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --test_df data/train_noisy.csv \\
@@ -10,14 +11,13 @@ A clip that cannot be read gets the mean prediction of the others, is named in a
 """
 
 import argparse
-import sys
 
 import numpy as np
 import pandas as pd
 
 from networks.classifiers import Classifier, NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, training_cli
+from ops import cli, console, training_cli
 from ops.acceleration import accelerate
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN, probe_clips
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     mean = average_of_members(probabilities(logits[:, good]), [len(folds) for folds in members])
     predictions = Predictions([clips[index].fname for index in good], classes, mean)
     write_predictions(output, predictions.completed(fnames))
-    print(f"{output}: {len(fnames)} clips, {len(models)} networks of {', '.join(args.experiment)}")
+    console.note(f"{output}: {len(fnames)} clips, {len(models)} networks of {', '.join(args.experiment)}")
     return report_bad_clips(output, fnames, errors) if errors else 0
 
 
@@ -96,7 +96,7 @@ def load_models(experiment: Experiment, args: argparse.Namespace, classes: list[
         raise DataError(f"{experiment.directory}: expected a finished fold, found none; finish its training")
     if len(done) < n_folds:
         missing = sorted(set(range(n_folds)) - set(done))
-        print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
+        console.warn(f"folds {missing} are not finished; predicting with {done}")
     models = []
     for fold in done:
         try:
@@ -118,8 +118,8 @@ def report_bad_clips(output, fnames: list[str], errors: dict[int, DataError]) ->
         path, pd.DataFrame({"fname": [fnames[r] for r in bad], "error": [str(errors[r]) for r in bad]})
     )
     for row in bad[:SHOWN]:
-        print(f"warning: {errors[row]}; its row holds the mean prediction", file=sys.stderr)
-    print(f"warning: {len(bad)} of {len(fnames)} clips could not be read, see {path}", file=sys.stderr)
+        console.warn(f"{errors[row]}; its row holds the mean prediction")
+    console.warn(f"{len(bad)} of {len(fnames)} clips could not be read, see {path}")
     return cli.EXIT_BAD_CLIPS
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
-from ops.audio import read_audio, read_header
+from ops.audio import MissingAudioError, read_audio, read_header
+from ops.console import progress
 from ops.errors import DataError
+from ops.suggestions import nearest_path
 
 SHOWN = 10  # problems named of those found
 
@@ -33,7 +33,9 @@ def probe_clips(
     DataError where the folder is missing or an fname leads out of it.
     """
     if not Path(data_dir).is_dir():
-        raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none")
+        raise DataError(
+            f"{data_dir}: expected the folder with the clips of {table}, found none{nearest_path(data_dir)}"
+        )
 
     def probe(fname: str) -> tuple[Path, int | DataError]:
         path = clip_path(data_dir, fname)
@@ -43,15 +45,8 @@ def probe_clips(
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
-        progress = tqdm(
-            pool.map(probe, fnames),
-            total=len(fnames),
-            desc="checking clips",
-            unit="clip",
-            leave=False,
-            delay=2,
-        )
-        found = list(progress)
+        probed = pool.map(probe, fnames)
+        found = list(progress(probed, total=len(fnames), desc="checking clips", unit="clip", delay=2))
     return [path for path, _ in found], [length for _, length in found]
 
 
@@ -59,7 +54,9 @@ def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
     if errors:
         shown = "; ".join(str(error) for error in errors[:SHOWN])
         more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        missing = next((error for error in errors if isinstance(error, MissingAudioError)), None)
+        near = nearest_path(missing.path) if missing is not None else ""
         raise DataError(
-            f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}. "
+            f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}{near}. "
             "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
         )

@@ -11,17 +11,16 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
+from ops import console
 from ops.errors import DataError
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from ops.suggestions import nearest_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -89,8 +88,9 @@ class Experiment:
         """Opens an existing experiment for reading. Raises DataError where there is none."""
         path = Path(directory) / "config.json"
         if not path.is_file():
+            near = "" if Path(directory).exists() else nearest_path(directory)
             raise DataError(
-                f"{directory}: expected an experiment's directory with a config.json, found none; "
+                f"{directory}: expected an experiment's directory with a config.json, found none{near}; "
                 "give the path that the training script printed"
             )
         config = read_json(path, "an experiment's configuration")
@@ -138,9 +138,8 @@ class Experiment:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, message: str) -> None:
-        """Prints a line and appends it, with the time, to `log`."""
-        tqdm.write(message, file=sys.stdout)
-        sys.stdout.flush()
+        """Prints a line (not with --quiet) and appends it, with the time, to `log`."""
+        console.note(message)
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
         with disk_errors(self.path("log")), open(self.path("log"), "a", encoding="utf-8") as file:
             file.write(line)  # one write to a file opened for appending: lines of processes do not mix
