@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,20 +33,29 @@ def probe_clips(
     DataError where the folder is missing or an fname leads out of it.
     """
     if not Path(data_dir).is_dir():
-        raise DataError(
-            f"{data_dir}: expected the folder with the clips of {table}, found none{nearest_path(data_dir)}"
-        )
+        near = nearest_path(data_dir)
+        raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none{near}")
+    return _probe(fnames, lambda fname: clip_path(data_dir, fname), decode)
 
-    def probe(fname: str) -> tuple[Path, int | DataError]:
-        path = clip_path(data_dir, fname)
+
+def probe_files(paths: Sequence[Path]) -> list[int | DataError]:
+    """Lengths (samples at 44,100 Hz) by the files' headers, a DataError where one is unusable."""
+    return _probe(paths, Path, decode=False)[1]
+
+
+def _probe(
+    clips: Sequence[str | Path], locate: Callable[[str | Path], Path], decode: bool
+) -> tuple[list[Path], list[int | DataError]]:
+    def probe(clip: str | Path) -> tuple[Path, int | DataError]:
+        path = locate(clip)
         try:
             return path, len(read_audio(path)) if decode else read_header(path).n_samples
         except DataError as error:
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
-        probed = pool.map(probe, fnames)
-        found = list(progress(probed, total=len(fnames), desc="checking clips", unit="clip", delay=2))
+        probed = pool.map(probe, clips)
+        found = list(progress(probed, total=len(clips), desc="checking clips", unit="clip", delay=2))
     return [path for path, _ in found], [length for _, length in found]
 
 
