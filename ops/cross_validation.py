@@ -231,6 +231,7 @@ def _train(
     except Interrupted:
         if not stop.forced:  # the weights are those after a whole optimizer step
             save("last", **trainer.state())
+            experiment.log(f"fold {fold}: interrupted in epoch {progress.epoch}, batch {progress.batch}")
         raise
     finally:
         summaries.close()
