@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ops.durations import training_seconds
 from ops.errors import DataError
-from ops.experiment import Experiment
+from ops.experiment import Experiment, settings_of
 from ops.suggestions import nearest, nearest_path
 
 # Always shown, after the settings. Seconds are those of training, summed over folds.
@@ -27,17 +25,6 @@ def find_experiments(folder: str | Path) -> list[Experiment]:
     if not paths:
         raise DataError(f"{folder}: expected experiments (folders with a config.json), found none")
     return [Experiment.load(path) for path in paths]
-
-
-def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of all sections by their flags' names; a list as text, but for the class names' number."""
-    settings = {}
-    for section in ("network", "data", "train"):
-        for name, value in config[section].items():
-            if name == "classes":
-                name, value = "n_classes", len(value)
-            settings[name] = json.dumps(value) if isinstance(value, list | dict) else value
-    return settings
 
 
 def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:

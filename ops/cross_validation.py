@@ -20,7 +20,7 @@ from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, evaluation_loader, training_loader
 from ops.errors import DataError
-from ops.experiment import Experiment
+from ops.experiment import Experiment, settings_of
 from ops.history import EpochResult, record_epoch
 from ops.interruption import Interrupted, StopRequest
 from ops.losses import LOSSES
@@ -28,7 +28,7 @@ from ops.metrics import lwlrap
 from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, average, read_predictions, write_predictions
 from ops.run_tables import Tables, load_tables, split_fold
-from ops.summaries import FoldSummaries
+from ops.summaries import FoldSummaries, write_hparams
 from ops.tables import write_table
 from ops.training import Trainer, predict, probabilities, validation_metrics
 from ops.transforms import Augmentation
@@ -187,7 +187,9 @@ def _train(
     progress = trainer.progress
     truth = np.stack([clip.labels for clip in validation])
     summaries = FoldSummaries(
-        experiment.summaries(fold), from_step=progress.epoch * batches.n_batches + progress.batch
+        experiment.summaries(fold),
+        experiment.config["network"]["features"],
+        from_step=progress.epoch * batches.n_batches + progress.batch,
     )
 
     def save(name: str, **state: Any) -> None:
@@ -260,6 +262,7 @@ def summarise_folds(tables: Tables, experiment: Experiment) -> None:
     with experiment.locked():
         done = [fold for fold in range(n_folds) if fold_is_finished(experiment, tables, fold)]
     if len(done) < n_folds:
+        _show_settings(experiment, len(done))
         missing = sorted(set(range(n_folds)) - set(done))
         experiment.log(
             f"folds {missing} are still to come; the overall metric"
@@ -281,7 +284,18 @@ def summarise_folds(tables: Tables, experiment: Experiment) -> None:
         with experiment.locked():
             write_predictions(experiment.predictions("submission"), submission)
     experiment.record(metric=_finite(metric))
+    _show_settings(experiment, len(done))
     experiment.log(f"all {n_folds} folds: lwlrap {_show(_finite(metric))} over out-of-fold predictions")
+
+
+def _show_settings(experiment: Experiment, n_done: int) -> None:
+    """Settings and metrics so far, for TensorBoard's HParams."""
+    results = experiment.results()
+    metrics = {name: results[name]["metric"] for name in results if name.startswith("fold")}
+    shown = {"metric": results.get("metric"), **metrics}
+    shown = {name: value for name, value in shown.items() if value is not None}
+    with experiment.locked():
+        write_hparams(experiment.path("summaries", "hparams"), settings_of(experiment.config), shown, n_done)
 
 
 def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:

@@ -31,6 +31,17 @@ def config_digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of all sections by their flags' names; a list as text, but for the class names' number."""
+    settings = {}
+    for section in ("network", "data", "train"):
+        for name, value in config[section].items():
+            if name == "classes":
+                name, value = "n_classes", len(value)
+            settings[name] = json.dumps(value) if isinstance(value, list | dict) else value
+    return settings
+
+
 class Experiment:
     """An experiment's directory; several processes may write to one at the same time."""
 
