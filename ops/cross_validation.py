@@ -291,7 +291,8 @@ def summarise_folds(tables: Tables, experiment: Experiment) -> None:
 def _show_settings(experiment: Experiment, n_done: int) -> None:
     """Settings and metrics so far, for TensorBoard's HParams."""
     results = experiment.results()
-    metrics = {name: results[name]["metric"] for name in results if name.startswith("fold")}
+    # TensorBoard orders metrics by name: the final one comes first.
+    metrics = {f"metric_{name}": results[name]["metric"] for name in results if name.startswith("fold")}
     shown = {"metric": results.get("metric"), **metrics}
     shown = {name: value for name, value in shown.items() if value is not None}
     with experiment.locked():

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 RANGE = 8 * np.log(10) / 2  # 80 dB below a clip's loudest value, in the natural logarithm of magnitudes
-HEIGHT, MAX_WIDTH, MARGIN_LEFT, MARGIN_BOTTOM = 256, 1200, 44, 20  # pixels
+HEIGHT, MAX_WIDTH, MARGIN_LEFT, MARGIN_BOTTOM = 256, 1200, 52, 20  # pixels
 TICKS_HZ = (20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50)
 # Dark to light, so that grey prints keep the order; values between are mixed.
 COLOURS = np.array(

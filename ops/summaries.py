@@ -100,7 +100,7 @@ class FoldSummaries:
         frequencies_hz, seconds_per_frame = self.spec.frequencies_hz, self.spec.hop / SAMPLE_RATE
         for row, fname in enumerate(fnames[:IMAGES]):
             picture = picture_of(features[row, :, : n_frames[row]], frequencies_hz, seconds_per_frame)
-            self.train.image(f"first_batch/{row}_{fname}", picture, 0)
+            self.train.image(f"spectrograms/{row}_{fname}", picture, 0)
 
     def close(self) -> None:
         self.train.close()

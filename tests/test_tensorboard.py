@@ -52,17 +52,17 @@ def test_hyperparameters_and_final_metric_are_one_row_an_experiment(training_fla
     settings, metrics = rows[first]
     assert settings["p_mixup"] == 0 and settings["scheduler"] == "1cycle_0.0001_0.01"
     assert settings["n_classes"] == 8 and settings["share_noisy"] is False
-    assert set(metrics) == {"fold0"}
+    assert set(metrics) == {"metric_fold0"}
     settings, metrics = rows[second]
     assert settings["p_mixup"] == 0.5 and settings["share_noisy"] is True
     results = json.loads((folder / second.split("/")[0] / "results.json").read_text())
     assert metrics["metric"] == pytest.approx(results["metric"], rel=1e-6)
-    assert metrics["fold1"] == pytest.approx(results["fold1"]["metric"], rel=1e-6)
+    assert metrics["metric_fold1"] == pytest.approx(results["fold1"]["metric"], rel=1e-6)
 
     # The other fold of the first experiment: its row gets the final metric, and stays one.
     train_2d_cnn.main(training_flags("--folds", "1", "--resume", label="a", epochs=1))
     rows = hparams_rows(folder)
-    assert set(rows) == {first, second} and set(rows[first][1]) == {"fold0", "fold1", "metric"}
+    assert set(rows) == {first, second} and set(rows[first][1]) == {"metric_fold0", "metric_fold1", "metric"}
 
 
 def noisy(training_flags) -> dict:
@@ -78,7 +78,7 @@ def test_curves_have_the_same_tags_in_all_folds_and_pictures_are_coloured(traini
         train, valid = (EventAccumulator(str(folder / part)).Reload() for part in ("train", "valid"))
         tags.append([{tag for tag in part.Tags()["scalars"] if "/" not in tag} for part in (train, valid)])
         for tag in train.Tags()["images"]:
-            assert tag.startswith("first_batch/")
+            assert tag.startswith("spectrograms/")
             image = np.asarray(Image.open(io.BytesIO(train.Images(tag)[0].encoded_image_string)))
             assert image.ndim == 3 and image.shape[0] > 256 and image.shape[1] > 256
             assert (np.ptp(image.astype(int), axis=2) > 40).any(), "colours"
@@ -99,7 +99,7 @@ def test_a_picture_of_any_size(descriptor, n_frames):
     features = np.full((spec.n_features, n_frames), np.log(1e-4))
     picture = picture_of(features, spec.frequencies_hz, spec.hop / 44100)
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
-    assert (picture[8:264, 44] == COLOURS[-1]).all(), "one value: the loudest"
+    assert (picture[8:264, 52] == COLOURS[-1]).all(), "one value: the loudest"
 
 
 def test_a_tone_lies_at_its_label():
@@ -110,5 +110,5 @@ def test_a_tone_lies_at_its_label():
     features[row] = 3.0
     picture = picture_of(features, spec.frequencies_hz, 1024 / 44100)
     bright = np.flatnonzero((picture[:, 100] == COLOURS[-1]).all(axis=1))
-    ticks = np.flatnonzero((picture[:, 41] == 0).all(axis=1))
+    ticks = np.flatnonzero((picture[:, 49] == 0).all(axis=1))
     assert min(abs(tick - bright.mean()) for tick in ticks) <= 2
