@@ -42,27 +42,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--experiment", required=True, nargs="+", help="directory of a training run; of several, the average"
     )
-    parser.add_argument("--test_df", help="table of clips, any CSV with fname")
-    parser.add_argument("--test_data_dir", help="folder of the table's clips")
-    parser.add_argument(
+    group = parser.add_argument_group("clips")
+    group.add_argument("--test_df", help="table of clips, any CSV with fname")
+    group.add_argument("--test_data_dir", help="folder of the table's clips")
+    group.add_argument(
         "--inputs", nargs="+", metavar="PATH", help="sound files and folders, in place of table and folder"
     )
-    parser.add_argument("--output_df", help="predictions to write, CSV; optional with --inputs and --top_k")
-    parser.add_argument("--classmap", help="JSON {class: index} of the experiment; optional with --inputs")
-    parser.add_argument(
+    group = parser.add_argument_group("predictions")
+    group.add_argument("--output_df", help="predictions to write, CSV; optional with --inputs and --top_k")
+    group.add_argument("--classmap", help="JSON {class: index} of the experiment; optional with --inputs")
+    group.add_argument(
         "--top_k", type=cli.COUNT, help="print so many classes that each clip sounds like, a line a clip"
     )
-    parser.add_argument(
+    group.add_argument(
         "--window_seconds",
         type=cli.number(float, 1),
         help="score clips longer than twice this in windows and take of each class the highest score; "
         f"without it at full length, with --inputs {WINDOW_SECONDS}",
     )
-    parser.add_argument(
+    group = parser.add_argument_group("run")
+    group.add_argument(
         "--batch_size", type=cli.COUNT, default=32, help="clips of 10 s per batch; of shorter ones more"
     )
-    training_cli.add_device_arguments(parser)
-    training_cli.add_acceleration_arguments(parser)
+    training_cli.add_device_arguments(group)
+    training_cli.add_acceleration_arguments(group)
     args = parser.parse_args(argv)
     check_form(parser, args)
     training_cli.check_compiler(parser, args)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from tqdm import tqdm
+from tqdm import tqdm as Bar
 
 _CODES = {"bold": "1", "red": "31", "yellow": "33"}
 _quiet = False
@@ -22,18 +22,20 @@ def set_quiet(quiet: bool) -> None:
 def note(message: str) -> None:
     """Prints a line to stdout that is no result, above any progress bar; --quiet leaves it out."""
     if not _quiet:
-        tqdm.write(message, file=sys.stdout)
+        Bar.write(message, file=sys.stdout)
         sys.stdout.flush()
 
 
 def warn(message: str) -> None:
     """Prints a warning to stderr, with --quiet, too: something is wrong with what was given."""
-    tqdm.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
+    Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
 
 
-def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
+def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
     """A tqdm bar that vanishes when done; --quiet leaves it out."""
-    return tqdm(iterable, **{"leave": False, "disable": _quiet, **options})
+    if _quiet:
+        options["disable"] = True
+    return Bar(iterable, **{"leave": False, **options})
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:

@@ -55,22 +55,44 @@ class HelpFormatter(argparse.HelpFormatter):
 
 def _fill(paragraph: str, width: int) -> str:
     if paragraph.lstrip().startswith("python "):
-        # Words with their quotes; a flag and its first value are one.
-        word = r"""(?:"[^"]*"|'[^']*'|[^\s"'])+"""
-        words = re.findall(rf"--\w+ (?!-){word}|{word}", " ".join(paragraph.replace("\\\n", " ").split()))
-        limit = width - 6  # four of indent, two of backslash
-        too_long = {word for word in words if word.startswith("--") and len(word) + 4 > limit}
-        words = [part for word in words for part in (word.split(" ", 1) if word in too_long else [word])]
-        lines = words[:1]
-        for word in words[1:]:
-            if len(lines[-1]) + 1 + len(word) <= limit:
-                lines[-1] += f" {word}"
-            else:
-                lines.append(f"    {word}")
-        return textwrap.indent(" \\\n".join(lines), "    ")
+        commands = re.split(r"\n\s*(?=python )", paragraph)
+        return "\n".join(_fill_command(command, width) for command in commands)
     if paragraph.startswith((" ", "\t")):
-        return paragraph
+        return _fill_list(paragraph, width) if max(map(len, paragraph.splitlines())) > width else paragraph
     return textwrap.fill(" ".join(paragraph.split()), width, break_on_hyphens=False)
+
+
+def _fill_command(command: str, width: int) -> str:
+    # Words with their quotes; a flag and its first value are one.
+    word = r"""(?:"[^"]*"|'[^']*'|[^\s"'])+"""
+    words = re.findall(rf"--\w+ (?!-){word}|{word}", " ".join(command.replace("\\\n", " ").split()))
+    limit = width - 6  # four of indent, two of backslash
+    too_long = {word for word in words if word.startswith("--") and len(word) + 4 > limit}
+    words = [part for word in words for part in (word.split(" ", 1) if word in too_long else [word])]
+    lines = words[:1]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) <= limit:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"    {word}")
+    return textwrap.indent(" \\\n".join(lines), "    ")
+
+
+def _fill_list(paragraph: str, width: int) -> str:
+    """Lines `  name   text`, their texts broken to the width; lines without a name go on with the last."""
+    items: list[list[str]] = []
+    for line in paragraph.splitlines():
+        item = re.fullmatch(r"(\s+\S+\s{2,})(\S.*)", line)
+        if item is None and not items:
+            return paragraph
+        if item is None:
+            items[-1][1] += f" {line.strip()}"
+        else:
+            items.append([item[1], item[2]])
+    return "\n".join(
+        textwrap.fill(text, width, initial_indent=name, subsequent_indent=" " * len(name))
+        for name, text in items
+    )
 
 
 class HelpAction(argparse.Action):
