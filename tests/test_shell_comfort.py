@@ -38,7 +38,7 @@ def test_help_fits_80_columns_and_a_screen_a_group(script, capsys, monkeypatch):
     assert max(map(len, text.splitlines())) <= 80
     assert f"python {script}.py" in text, "an example"
     assert re.search(r"^  --quiet +\w", text, flags=re.MULTILINE)
-    titles = [title for title in re.findall(r"^([^\s:]+)[^:\n]*:$", text, flags=re.MULTILINE)]
+    titles = re.findall(r"\n\n(\w+)[^:\n]*:\n  [-{]", text)
     assert "options" in titles
     for title in titles:
         group = help_of(script, capsys, monkeypatch, title)
