@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Relabel noisy clips by a model's predictions: the next training run's --noisy_train_df.
 
     python relabel_noisy_data.py --noisy_df data/train_noisy.csv --noisy_predictions_df noisy_preds.csv \\
@@ -9,7 +10,7 @@ import argparse
 
 import pandas as pd
 
-from ops import cli
+from ops import cli, console
 from ops.labels import decode_labels, encode_labels
 from ops.predictions import read_predictions
 from ops.relabeling import GRAMMAR, parse_mode
@@ -44,11 +45,13 @@ def main(argv: list[str] | None = None) -> None:
     cells[changed] = decode_labels(new_labels[changed], predictions.classes)
     relabeled = pd.DataFrame({"fname": noisy["fname"], "labels": cells})[kept]
     write_table(output, relabeled)
-    print(f"{output}: kept {kept.sum()} of {len(noisy)} clips, {changed.sum()} with changed labels")
+    console.note(f"{output}: kept {kept.sum()} of {len(noisy)} clips, {changed.sum()} with changed labels")
     if strategy.whole and parameter > len(noisy):
-        print(f"note: {args.mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
+        console.note(
+            f"note: {args.mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept"
+        )
     if not kept.any():
-        print("note: no clip is left; training will need another --mode")
+        console.note("note: no clip is left; training will need another --mode")
 
 
 if __name__ == "__main__":

@@ -26,13 +26,23 @@ warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz."""
+    """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz.
+
+    With `start` it is a window of the file: n_samples samples from `start` on.
+    """
 
     fname: str
     path: Path
     n_samples: int
     labels: np.ndarray | None = None
     is_noisy: bool = False
+    start: int | None = None
+
+    def read(self) -> np.ndarray:
+        """(samples,) float32: all of it. Raises DataError where it cannot be read."""
+        if self.start is None:
+            return read_audio(self.path)
+        return read_audio(self.path, self.start, self.n_samples)
 
 
 class TrainingDataset(Dataset):
@@ -98,7 +108,7 @@ class EvaluationDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Sample | DataError]:
         clip = self.clips[index]
         try:
-            return index, Sample(read_audio(clip.path), clip.labels, clip.fname, clip.is_noisy)
+            return index, Sample(clip.read(), clip.labels, clip.fname, clip.is_noisy)
         except DataError as error:
             return index, error
 
