@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Blend the predictions of several models into one table: the plain mean, or another.
 
     python blend_predictions.py --output_df final.csv --predictions experiments/a-0a1b2c3d \\
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ops import cli
+from ops import cli, console
 from ops.blending import MEANS, Fit, fit_with_guard, read_member, read_out_of_fold, stacked
 from ops.errors import DataError
 from ops.labels import encode_labels
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         blend, method = MEANS[args.method](scores), args.method
     write_predictions(output, Predictions(tables[0].fnames, tables[0].classes, blend))
-    print(f"{output}: {len(blend)} clips, {method} of {len(tables)} predictions")
+    console.note(f"{output}: {len(blend)} clips, {method} of {len(tables)} predictions")
 
 
 def fitted(args: argparse.Namespace, classes: list[str]) -> Fit:
@@ -105,7 +106,7 @@ def fitted(args: argparse.Namespace, classes: list[str]) -> Fit:
         raise DataError(f"{args.out_of_fold[0]}: expected clips that all of --out_of_fold have, found none")
     most = max(len(table.fnames) for table in tables)
     if len(fnames) < most:
-        print(f"note: weights are fitted on the {len(fnames)} clips that all have (of up to {most})")
+        console.note(f"note: weights are fitted on the {len(fnames)} clips that all have (of up to {most})")
     tables = [Predictions(fnames, t.classes, t.rows_of(fnames, "")) for t in tables]
     if set(tables[0].classes) != set(classes):
         raise DataError(

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Check tables, class map and every clip before training; all problems are reported at once.
 
     python check_data.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
@@ -14,7 +15,7 @@ import argparse
 
 import pandas as pd
 
-from ops import cli
+from ops import cli, console
 from ops.data_report import Source, check_sources, count_errors, summary
 from ops.tables import write_table
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     n_fft = window_of(args.features) if args.features else None
     problems = check_sources(sources, args.classmap, args.n_folds, n_fft, args.num_workers)
     for source in sources:
-        print(f"{source.table}: {len(source.labels)} clips")
+        console.note(f"{source.table}: {len(source.labels)} clips")
     for line in summary(problems):
         print(line)
     if output is not None:

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Make the class map of a training table: a JSON object {class: index}, class names sorted.
 
 python create_class_map.py --train_df data/train_curated.csv --output_file data/classmap.json
@@ -6,7 +7,7 @@ python create_class_map.py --train_df data/train_curated.csv --output_file data/
 
 import argparse
 
-from ops import cli
+from ops import cli, console
 from ops.errors import DataError
 from ops.files import write_json
 from ops.labels import make_class_map
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     if not class_map:
         raise DataError(f"{args.train_df}: expected labels, found none in any row")
     write_json(cli.output_path(args.output_file), class_map)
-    print(f"{args.output_file}: {len(class_map)} classes")
+    console.note(f"{args.output_file}: {len(class_map)} classes")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Make a small synthetic data set in the competition's layout, for trying the scripts out.
 
     python create_demo_data.py --output_dir demo/data
@@ -17,7 +18,7 @@ import pandas as pd
 import soundfile
 from scipy.signal import butter, sosfilt
 
-from ops import cli
+from ops import cli, console
 from ops.audio import SAMPLE_RATE
 from ops.errors import DataError
 from ops.tables import write_table
@@ -197,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
     write_table(output / "test_truth.csv", test)
     write_table(output / "sample_submission.csv", test[["fname"]].assign(**dict.fromkeys(CLASSES, 0)))
     counts = f"{len(curated)} curated, {len(noisy)} noisy, {len(test)} test clips"
-    print(f"{output}: {counts}, {len(CLASSES)} classes")
+    console.note(f"{output}: {counts}, {len(CLASSES)} classes")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ python=${PYTHON:-python}
 D=demo/data
 rm -rf demo
 
-step() { printf '\n\033[1m%s\033[0m\n' "== $1"; shift; printf '+ %s\n' "$*"; "$@"; }
+bold=; normal=; if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf "\033[1m"); normal=$(printf "\033[0m"); fi
+step() { printf "\n%s== %s%s\n" "$bold" "$1" "$normal"; shift; printf "+ %s\n" "$*"; "$@"; }
 
 train=("$python" train_2d_cnn.py --train_df $D/train_curated.csv --train_data_dir $D/train_curated
   --classmap $D/classmap.json --experiments_dir demo/experiments --features=mel_1024_512_64

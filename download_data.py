@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Download a public data set and lay it out as the other scripts expect it.
 
     python download_data.py fsdkaggle2019 --output_dir data/
@@ -18,10 +19,9 @@ Archives lie in <output_dir>/archives/ until they are unpacked; those that you p
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
-from ops import cli
+from ops import cli, console
 from ops.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
 from ops.releases import Release
 
@@ -39,7 +39,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50"), help="what to download")
     parser.add_argument("--output_dir", required=True, help="folder to lay it out in")
     parser.add_argument(
-        "--parts", nargs="+", choices=tuple(FSDKAGGLE2019), help="of fsdkaggle2019; without it all three"
+        "--parts",
+        nargs="+",
+        choices=tuple(FSDKAGGLE2019),
+        metavar="PART",
+        help=f"of fsdkaggle2019: {', '.join(FSDKAGGLE2019)}; without it all three",
     )
     parser.add_argument(
         "--curated_folds", type=FOLD, nargs="+", help="of esc50; without it all but the test folds"
@@ -81,8 +85,8 @@ def main(argv: list[str] | None = None) -> int:
             parts = args.parts or list(FSDKAGGLE2019)
             problems = install_fsdkaggle2019(release, args.base_url or ZENODO, parts)
     for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
-    print(f"{Path(args.output_dir)}: {args.data_set} is complete; next: create_class_map.py")
+        console.warn(problem)
+    console.note(f"{Path(args.output_dir)}: {args.data_set} is complete; next: create_class_map.py")
     return cli.EXIT_BAD_CLIPS if problems else 0
 
 

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Predict the clips of a table with the average of the folds of one or more experiments (either network).
+# PYTHON_ARGCOMPLETE_OK
+"""Predict clips with the average of the folds of one or more experiments (either network).
 
     python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --test_df data/train_noisy.csv \\
         --test_data_dir data/train_noisy/ --classmap data/classmap.json --output_df noisy_preds.csv
 
-Each clip is decoded once, and its features are computed once for all networks of the same --features.
-A clip that cannot be read gets the mean prediction of the others, is named in a warning and in
-<output>.bad_clips.csv, and makes the exit code 3.
+    python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --inputs my_sounds/ door.mp3 --top_k 3
+
+The clips are those of a table and its folder, or with --inputs any sound files: named ones, and all
+below named folders. Each clip is decoded once, and its features are computed once for all networks of
+the same --features. A clip that cannot be read gets the mean prediction of the others, is named in a
+warning and in <output>.bad_clips.csv, and makes the exit code 3.
 
 Under torchrun the processes share the clips, and what is done is kept in <output>.shards/ until the end:
 killed and started again, the same command goes on from there. (Its exit code is then 0 with unreadable
@@ -14,16 +18,23 @@ clips, too: torchrun would take another one for a failure.)
 """
 
 import argparse
+from pathlib import Path
 
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, distributed, training_cli
-from ops.ensembles import load_member, note_on_seen_clips, report_bad_clips, score_table
+from ops import cli, console, distributed, training_cli
+from ops.clip_checks import probe_clips, probe_files
+from ops.ensembles import load_member, note_on_seen_clips, report_bad_clips, score_clips
+from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
 from ops.labels import load_class_map
-from ops.predictions import write_predictions
+from ops.own_sounds import find_sounds, in_words
+from ops.predictions import Predictions, write_predictions
 from ops.sharding import remove_shards
+from ops.tables import read_table
+
+WINDOW_SECONDS = 30  # of --inputs; as long as the longest clips of FSDKaggle2019
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,24 +42,64 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--experiment", required=True, nargs="+", help="directory of a training run; of several, the average"
     )
-    parser.add_argument("--test_df", required=True, help="table of clips, any CSV with fname")
-    parser.add_argument("--output_df", required=True, help="predictions to write, CSV")
-    parser.add_argument("--test_data_dir", required=True, help="folder of the clips")
-    parser.add_argument("--classmap", required=True, help="JSON {class: index} of the experiment")
-    parser.add_argument(
+    group = parser.add_argument_group("clips")
+    group.add_argument("--test_df", help="table of clips, any CSV with fname")
+    group.add_argument("--test_data_dir", help="folder of the table's clips")
+    group.add_argument(
+        "--inputs", nargs="+", metavar="PATH", help="sound files and folders, in place of table and folder"
+    )
+    group = parser.add_argument_group("predictions")
+    group.add_argument("--output_df", help="predictions to write, CSV; optional with --inputs and --top_k")
+    group.add_argument("--classmap", help="JSON {class: index} of the experiment; optional with --inputs")
+    group.add_argument(
+        "--top_k", type=cli.COUNT, help="print so many classes that each clip sounds like, a line a clip"
+    )
+    group.add_argument(
+        "--window_seconds",
+        type=cli.number(float, 1),
+        help="score clips longer than twice this in windows and take of each class the highest score; "
+        f"without it at full length, with --inputs {WINDOW_SECONDS}",
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument(
         "--batch_size", type=cli.COUNT, default=32, help="clips of 10 s per batch; of shorter ones more"
     )
-    parser.add_argument(
+    group.add_argument(
         "--out_of_fold",
         action="store_true",
         help="score a noisy clip only by the folds that did not train on it",
     )
-    training_cli.add_device_arguments(parser)
-    training_cli.add_acceleration_arguments(parser)
+    training_cli.add_device_arguments(group)
+    training_cli.add_acceleration_arguments(group)
     args = parser.parse_args(argv)
+    check_form(parser, args)
     training_cli.check_compiler(parser, args)
     args.device = training_cli.resolve_device(parser, args.device)
     return args
+
+
+def check_form(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """parser.error unless the clips are given in exactly one of the two forms."""
+    if args.inputs is None:
+        needed = ("test_df", "test_data_dir", "classmap", "output_df")
+        missing = [f"--{flag}" for flag in needed if getattr(args, flag) is None]
+        if missing:
+            parser.error(f"the following arguments are required without --inputs: {', '.join(missing)}")
+    elif args.test_df or args.test_data_dir:
+        parser.error("--inputs stands for --test_df and --test_data_dir: give these two or --inputs")
+    elif args.output_df is None and args.top_k is None:
+        parser.error("nothing to do: give --output_df, --top_k or both")
+    elif args.window_seconds is None:
+        args.window_seconds = WINDOW_SECONDS
+
+
+def find_clips(args: argparse.Namespace) -> tuple[list[str], list[Path], list[int | DataError]]:
+    """Names, files and lengths of the clips of either form."""
+    if args.inputs is not None:
+        fnames, paths = find_sounds(args.inputs)
+        return fnames, paths, probe_files(paths)
+    fnames = read_table(args.test_df, ["fname"])["fname"].tolist()
+    return fnames, *probe_clips(fnames, args.test_data_dir, args.test_df)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,11 +110,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace, stop: StopRequest) -> int:
     """The whole prediction; returns the exit code."""
-    output = cli.output_path(args.output_df)
-    classes = list(load_class_map(args.classmap))
+    output = cli.output_path(args.output_df) if args.output_df else None
+    experiments = [Experiment.load(path) for path in args.experiment]
+    classes = experiments[0].config["data"]["classes"]
+    if args.classmap:
+        classes = list(load_class_map(args.classmap))
     members = [
         load_member(
-            Experiment.load(path),
+            experiment,
             classes,
             args.classmap,
             lambda network: build_classifier(NetworkConfig(**network)),
@@ -72,34 +126,47 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
             args.amp,
             args.compile,
         )
-        for path in args.experiment
+        for experiment in experiments
     ]
-    scores = score_table(
+    fnames, paths, lengths = find_clips(args)
+    scores = score_clips(
         members,
-        args.test_df,
-        args.test_data_dir,
+        fnames,
+        paths,
+        lengths,
+        args.test_df or ", ".join(args.inputs),
         args.batch_size,
         args.num_workers,
         args.device,
         output,
         {"amp": args.amp, "compile": args.compile},
+        window_seconds=args.window_seconds,
         out_of_fold=args.out_of_fold,
         stop=stop,
     )
     if scores is None:
         return 0  # rank 0 has them
-    fnames = scores.predictions.fnames
-    write_predictions(output, scores.predictions)
-    remove_shards(output)
-    n_models = sum(len(member.models) for member in members)
-    print(f"{output}: {len(fnames)} clips, {n_models} networks of {', '.join(args.experiment)}")
+    if output is not None:
+        write_predictions(output, scores.predictions.completed(fnames))
+        remove_shards(output)
+        n_models = sum(len(member.models) for member in members)
+        console.note(f"{output}: {len(fnames)} clips, {n_models} networks of {', '.join(args.experiment)}")
     note = note_on_seen_clips(scores, len(fnames))
     if note:
-        print(note)
+        console.note(note)
+    if args.top_k is not None:
+        print_in_words(scores.predictions, args.top_k)
     if scores.errors:
         report_bad_clips(output, fnames, scores.errors)
         return cli.EXIT_BAD_CLIPS if distributed.launch() is None else 0
     return 0
+
+
+def print_in_words(predictions: Predictions, top_k: int) -> None:
+    """A line a clip that could be read: its name and what it sounds like."""
+    width = max(map(len, predictions.fnames))
+    for fname, row in zip(predictions.fnames, predictions.probabilities, strict=True):
+        print(f"{fname:{width}}  {in_words(row, predictions.classes, top_k)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Relabel noisy clips by a model's predictions: the next training run's --noisy_train_df.
 
     python relabel_noisy_data.py --noisy_df data/train_noisy.csv --noisy_predictions_df noisy_preds.csv \\
@@ -7,7 +8,7 @@
 
 import argparse
 
-from ops import cli
+from ops import cli, console
 from ops.calibration import calibrations_of
 from ops.relabeled_tables import relabel_table
 from ops.relabeling import GRAMMAR, parse_mode
@@ -49,9 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     calibrations = calibrations_of(args.experiment, len(paths)) if args.calibrate else None
     relabeled = relabel_table(args.noisy_df, paths, args.mode, calibrations)
     write_table(output, relabeled.table)
-    print(f"{output}: {relabeled.summary}")
+    console.note(f"{output}: {relabeled.summary}")
     for note in relabeled.notes:
-        print(note)
+        console.note(note)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Make a page of an experiment: curves, classes, costly confusions, its worst clips to look at and hear.
 
     python report_experiment.py --experiment experiments/2d_cnn-0a1b2c3d --output report.html
@@ -9,7 +10,7 @@ clip of 10 s takes about 0.1 MB of it.
 
 import argparse
 
-from ops import cli
+from ops import cli, console
 from ops.experiment import Experiment
 from ops.files import write_text
 from ops.pages.clip_media import ClipMedia
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     write_text(output, page)
     done = sum(fold["finished"] for fold in shown["folds"])
-    print(
+    console.note(
         f"{output}: {done} of {shown['n_folds']} folds finished, {len(shown['clips'])} clips, "
         f"{len(page.encode()) / 1e6:.1f} MB"
     )

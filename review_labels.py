@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Make a page to review a relabeling by ear: keep, drop or fix clips, save the table to train on.
 
     python review_labels.py --noisy_df data/train_noisy.csv --relabeled_df data/train_noisy_1.csv \\
@@ -12,7 +13,7 @@ What the page saves is the whole table, for --noisy_train_df.
 import argparse
 from pathlib import Path
 
-from ops import cli
+from ops import cli, console
 from ops.features import GRAMMAR, parse_features
 from ops.files import write_text
 from ops.pages.clip_media import ClipMedia
@@ -85,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     write_text(output, page)
     counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
-    print(f"{output}: {len(rows)} clips of {len(noisy)} ({counts}), {len(page.encode()) / 1e6:.1f} MB")
+    console.note(f"{output}: {len(rows)} clips of {len(noisy)} ({counts}), {len(page.encode()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

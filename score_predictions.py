@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Score prediction tables against true labels: lwlrap, mean average precision, accuracy.
 
     python score_predictions.py --truth_df data/test_truth.csv \\

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Train the 2D CNN on log-mel (or log-STFT) spectrograms, fold by fold.
 
     python train_2d_cnn.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\

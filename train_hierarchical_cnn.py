@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Train the hierarchical 1D CNN on log-STFT (or log-mel) frames, fold by fold.
 
     python train_hierarchical_cnn.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\

@@ -15,6 +15,9 @@ leaves  acceleration, archives, audio, batching, checkpoints, correction, distri
         torchrun), downloads, effects (of resampling, reverb and time_stretch), experiment, features, files,
         folds, history, labels, losses, metrics, interruption, optimization, predictions, relabeling,
         summaries, tables, transforms
+people  console (--quiet, colours), help_texts (--help), suggestions (what was meant), own_sounds (files,
+        folders, windows), comparison and durations (a table of experiments), spectrogram_images,
+        model_files (ONNX, torch.export)
 
 Scripts import ops and networks, nothing imports a script; ops never imports networks; networks
 imports ops.features only. tests/test_layering.py holds the rule.

@@ -12,8 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
+from ops.console import Bar, progress
 from ops.errors import DataError
 from ops.files import disk_errors
 
@@ -203,12 +202,11 @@ def unpack(archive: zipfile.ZipFile, folder: Path, place: Callable[[str], str | 
             raise DataError(f"{source}: expected each file once, found {name!r} twice; nothing was unpacked")
     total = sum(entry.file_size for entry in chosen.values())
     require_room(folder, total, f"unpack {source}")
-    bar = tqdm(
+    bar = progress(
         total=total,
         desc=f"unpacking {Path(source).name}",
         unit="B",
         unit_scale=True,
-        leave=False,
         disable=None,
     )
     with bar:
@@ -239,7 +237,7 @@ def _refuse_unsafe(entry: zipfile.ZipInfo, source: str) -> None:
         raise DataError(f"{source}: {name!r} is encrypted; nothing was unpacked")
 
 
-def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, source: str, bar: tqdm) -> None:
+def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, source: str, bar: Bar) -> None:
     def read(content) -> bytes:
         try:
             return content.read(1 << 20)  # compares the checksum at the end

@@ -22,7 +22,14 @@ _READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, Typ
 
 
 class MissingAudioError(DataError):
-    """There is no such file."""
+    """There is no such file; `path` names it."""
+
+    def __init__(self, message: str, path: str | Path):
+        super().__init__(message, path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 class EmptyAudioError(DataError):
@@ -52,7 +59,7 @@ def read_header(path: str | Path) -> AudioHeader:
         raise DataError(f"{name}: cannot be read as audio ({error.strerror})") from error
     except (OSError, ValueError) as error:  # ValueError: no file can have this name
         found = "" if isinstance(error, FileNotFoundError) else f" ({_reason(error)})"
-        raise MissingAudioError(f"{name}: expected an audio file, it does not exist{found}") from error
+        raise MissingAudioError(f"{name}: expected an audio file, it does not exist{found}", path) from error
     if not stat.S_ISREG(status.st_mode):
         found = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
         raise DataError(f"{name}: expected an audio file, found {found}")

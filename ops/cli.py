@@ -11,40 +11,73 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ops import distributed
+from ops import console, distributed
 from ops.errors import DataError
+from ops.help_texts import HelpAction, HelpFormatter
 from ops.interruption import Interrupted
+from ops.suggestions import nearest
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Defaults behind each help text, but for flags that have none to show."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.required or action.default is None or action.default is False:
-            return action.help
-        return super()._get_help_string(action)
-
-
-class _Formatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
-    pass
-
-
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line; abbreviated flags are refused."""
+    """A parser whose errors are one line and name the nearest flag; abbreviated flags are refused.
+
+    Parsing also sets what --quiet means to ops.console, and answers a shell that completes a line.
+    """
+
+    _given: Sequence[str] = ()
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        """As argparse's parse_args."""
+        if "_ARGCOMPLETE" in os.environ:
+            _complete(self)
+        self._given = list(sys.argv[1:] if args is None else args)
+        parsed = super().parse_args(args, namespace)
+        console.set_quiet(parsed.quiet)
+        return parsed
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            hint = nearest(str(value), choices)
+            raise argparse.ArgumentError(
+                action, f"expected one of {', '.join(map(repr, choices))}, got {value!r}{hint}"
+            )
 
     def error(self, message: str) -> NoReturn:
-        first = distributed.is_first_to_say(message)
-        self.exit(EXIT_USAGE, f"error: {message} (see {self.prog} --help)\n" if first else None)
+        flags = self._option_string_actions
+        unknown = [flag for word in self._given if (flag := word.split("=")[0]).startswith("--")]
+        hints = [f"{flag}{nearest(flag, flags)}" for flag in unknown if len(flag) > 2 and flag not in flags]
+        if hints and message.startswith(("unrecognized", "the following")):
+            required = "" if message.startswith("unrec") else f"; {message}"
+            message = f"unknown {'flag' if len(hints) == 1 else 'flags'} {', '.join(hints)}{required}"
+        message = " ".join(message.splitlines())
+        if distributed.is_first_to_say(message):
+            _print_error(f"{message} (see {self.prog} --help)")
+        sys.exit(EXIT_USAGE)
+
+
+def _complete(parser: Parser) -> None:
+    """Prints what may follow in the shell's line and exits, where argcomplete is installed."""
+    try:
+        import argcomplete
+    except ImportError:
+        sys.exit(EXIT_DATA)  # a completing shell shows no errors
+    argcomplete.autocomplete(parser)
 
 
 def make_parser(docstring: str) -> Parser:
-    """A parser described by a script's docstring."""
+    """A parser described by a script's docstring, with --help and --quiet."""
     summary, _, rest = docstring.partition("\n")
-    return Parser(
-        description=summary, epilog=rest.strip("\n"), formatter_class=_Formatter, allow_abbrev=False
+    parser = Parser(
+        description=summary, epilog=rest, formatter_class=HelpFormatter, allow_abbrev=False, add_help=False
     )
+    parser.add_argument(
+        "-h", "--help", action=HelpAction, help="show all flags, or those of one GROUP, and exit"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print results and errors only, no progress")
+    return parser
 
 
 # Types of single flags: argparse shows the message of an ArgumentTypeError.
@@ -80,6 +113,7 @@ def number(kind: type, low: float, high: float = math.inf, below: float = math.i
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
         return value
 
+    check.metavar = "N" if kind is int else "X"  # what --help calls the value
     return check
 
 
@@ -112,10 +146,8 @@ def run_script(main: Callable[[], int | None]) -> None:
         code = main() or 0
     except DataError as error:
         for line in getattr(error, "lines", [str(error)]):
-            message = f"error: {' '.join(line.splitlines())}"
-            if distributed.is_first_to_say(message):
-                # Rank 0's progress bar may stand in the line.
-                print(message if distributed.shows_progress() else f"\n{message}", file=sys.stderr)
+            if distributed.is_first_to_say(line):
+                _print_error(line)
         code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
         if distributed.is_first_to_say("interrupted"):
@@ -126,7 +158,7 @@ def run_script(main: Callable[[], int | None]) -> None:
             raise
         reason = str(error).splitlines()[0]
         hint = "lower --batch_size or --max_audio_length"
-        print(f"error: the GPU ran out of memory ({reason}); {hint}", file=sys.stderr)
+        _print_error(f"the GPU ran out of memory ({reason}); {hint}")
         code = EXIT_DATA
     distributed.leave(code)
     sys.exit(code)
@@ -146,8 +178,15 @@ def _how_to_go_on() -> str:
     return f"continue on every node with: torchrun <its flags as before> {shlex.join(script)}"
 
 
+def _print_error(message: str) -> None:
+    if not distributed.shows_progress():
+        print(file=sys.stderr)  # rank 0's progress bar may stand in the line
+    print(f"{console.paint('error:', 'red', sys.stderr)} {' '.join(message.splitlines())}", file=sys.stderr)
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows of cells in aligned columns."""
+    """Prints rows of cells in aligned columns, the first row as their heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        print(line if number else console.paint(line, "bold", sys.stdout))

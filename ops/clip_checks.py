@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ops import distributed
-from ops.audio import read_audio, read_header
+from ops.audio import MissingAudioError, read_audio, read_header
+from ops.console import progress
 from ops.errors import DataError
+from ops.suggestions import nearest_path
 
 SHOWN = 10  # problems named of those found
 
@@ -35,28 +35,32 @@ def probe_clips(
     its share of the clips.
     """
     if not Path(data_dir).is_dir():
-        raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none")
+        near = nearest_path(data_dir)
+        raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none{near}")
+    return _probe(fnames, lambda fname: clip_path(data_dir, fname), decode)
 
-    def probe(fname: str) -> tuple[Path, int | DataError]:
-        path = clip_path(data_dir, fname)
+
+def probe_files(paths: Sequence[Path]) -> list[int | DataError]:
+    """Lengths (samples at 44,100 Hz) by the files' headers, a DataError where one is unusable."""
+    return _probe(paths, Path, decode=False)[1]
+
+
+def _probe(
+    clips: Sequence[str | Path], locate: Callable[[str | Path], Path], decode: bool
+) -> tuple[list[Path], list[int | DataError]]:
+    def probe(clip: str | Path) -> tuple[Path, int | DataError]:
+        path = locate(clip)
         try:
             return path, len(read_audio(path)) if decode else read_header(path).n_samples
         except DataError as error:
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
-        own = fnames[distributed.rank() :: distributed.world_size()]
-        progress = tqdm(
-            pool.map(probe, own),
-            total=len(own),
-            desc="checking clips",
-            unit="clip",
-            leave=False,
-            delay=2,
-            disable=not distributed.shows_progress(),
-        )
-        parts = distributed.gather(list(progress))
-    found = [parts[row % len(parts)][row // len(parts)] for row in range(len(fnames))]
+        own = clips[distributed.rank() :: distributed.world_size()]
+        probed = pool.map(probe, own)
+        bar = progress(probed, total=len(own), desc="checking clips", unit="clip", delay=2)
+        parts = distributed.gather(list(bar))
+    found = [parts[row % len(parts)][row // len(parts)] for row in range(len(clips))]
     return [path for path, _ in found], [length for _, length in found]
 
 
@@ -64,7 +68,9 @@ def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
     if errors:
         shown = "; ".join(str(error) for error in errors[:SHOWN])
         more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        missing = next((error for error in errors if isinstance(error, MissingAudioError)), None)
+        near = nearest_path(missing.path) if missing is not None else ""
         raise DataError(
-            f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}. "
+            f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}{near}. "
             "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
         )

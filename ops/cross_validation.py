@@ -22,7 +22,7 @@ from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, training_loader
 from ops.errors import DataError
-from ops.experiment import Experiment
+from ops.experiment import Experiment, settings_of
 from ops.history import EpochResult, record_epoch
 from ops.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from ops.losses import LOSSES
@@ -33,7 +33,7 @@ from ops.predictions import Predictions, average, read_predictions, write_predic
 from ops.replicas import share_weights
 from ops.run_tables import Tables, load_tables, split_fold
 from ops.sharding import predict_together
-from ops.summaries import FoldSummaries, NoSummaries
+from ops.summaries import FoldSummaries, NoSummaries, write_hparams
 from ops.tables import write_table
 from ops.training import Trainer, probabilities, validation_metrics
 from ops.transforms import Augmentation
@@ -226,7 +226,8 @@ def _train(
     summaries = NoSummaries()
     if distributed.is_main():
         from_step = progress.epoch * batches.n_batches + progress.batch
-        summaries = FoldSummaries(experiment.summaries(fold), from_step)
+        features = experiment.config["network"]["features"]
+        summaries = FoldSummaries(experiment.summaries(fold), features, from_step)
 
     def save(name: str, **state: Any) -> None:
         if not distributed.is_main():
@@ -275,6 +276,7 @@ def _train(
     except Interrupted:
         if not stop.forced:  # the weights are those after a whole optimizer step
             save("last", **trainer.state())
+            experiment.log(f"fold {fold}: interrupted in epoch {progress.epoch}, batch {progress.batch}")
         distributed.wait_until_saved(GRACE_SECONDS)
         raise
     finally:
@@ -308,6 +310,7 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
     with experiment.locked():
         done = [fold for fold in range(n_folds) if fold_is_finished(experiment, tables, fold)]
     if len(done) < n_folds:
+        _show_settings(experiment, len(done))
         missing = sorted(set(range(n_folds)) - set(done))
         how = "other processes are at them" if set(missing) <= set(elsewhere) else "--resume"
         experiment.log(
@@ -330,7 +333,19 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
         with experiment.locked():
             write_predictions(experiment.predictions("submission"), submission)
     experiment.record(metric=_finite(metric))
+    _show_settings(experiment, len(done))
     experiment.log(f"all {n_folds} folds: lwlrap {_show(_finite(metric))} over out-of-fold predictions")
+
+
+def _show_settings(experiment: Experiment, n_done: int) -> None:
+    """Settings and metrics so far, for TensorBoard's HParams."""
+    results = experiment.results()
+    # TensorBoard orders metrics by name: the final one comes first.
+    metrics = {f"metric_{name}": results[name]["metric"] for name in results if name.startswith("fold")}
+    shown = {"metric": results.get("metric"), **metrics}
+    shown = {name: value for name, value in shown.items() if value is not None}
+    with experiment.locked():
+        write_hparams(experiment.path("summaries", "hparams"), settings_of(experiment.config), shown, n_done)
 
 
 def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:

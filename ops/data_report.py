@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
 from ops.clip_checks import SHOWN, clip_path
+from ops.console import progress
 from ops.errors import DataError, ProblemsError
 from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
@@ -292,10 +292,8 @@ def _clip_problems(
             return _Examined([(kind, str(error))])
 
     with ThreadPoolExecutor(n_threads) as pool:
-        progress = tqdm(
-            pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", leave=False, delay=2
-        )
-        for (source, fname), examined in zip(jobs, progress, strict=True):
+        results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)
+        for (source, fname), examined in zip(jobs, results, strict=True):
             problems += [Problem(kind, source.table, fname, detail) for kind, detail in examined.found]
             if examined.path is not None:
                 source.clips[fname] = examined.path, examined.n_samples

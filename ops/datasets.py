@@ -28,7 +28,8 @@ warnings.filterwarnings("ignore", message="This DataLoader will create")
 class Clip:
     """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz.
 
-    weight: of the clip's loss in training, from 0 to 1.
+    weight: of the clip's loss in training, from 0 to 1. With `start` it is a window of the file: n_samples
+    samples from `start` on.
     """
 
     fname: str
@@ -37,6 +38,13 @@ class Clip:
     labels: np.ndarray | None = None
     is_noisy: bool = False
     weight: float = 1.0
+    start: int | None = None
+
+    def read(self) -> np.ndarray:
+        """(samples,) float32: all of it. Raises DataError where it cannot be read."""
+        if self.start is None:
+            return read_audio(self.path)
+        return read_audio(self.path, self.start, self.n_samples)
 
 
 class TrainingDataset(Dataset):
@@ -102,7 +110,7 @@ class EvaluationDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Sample | DataError]:
         clip = self.clips[index]
         try:
-            return index, Sample(read_audio(clip.path), clip.labels, clip.fname, clip.is_noisy)
+            return index, Sample(clip.read(), clip.labels, clip.fname, clip.is_noisy)
         except DataError as error:
             return index, error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from ops.console import Bar, progress, warn
 from ops.errors import DataError
 from ops.files import disk_errors
 
@@ -69,7 +67,7 @@ def fetch(file: RemoteFile, folder: Path, retries: int) -> Path:
                 f"{file.url}: {wrong}, twice; the file was removed. Run again later, or name a mirror with "
                 "--base_url"
             )
-        _warn(f"{file.name}: {wrong}; downloading it again from the start")
+        warn(f"{file.name}: {wrong}; downloading it again from the start")
     with disk_errors(target):
         part.replace(target)
     return target
@@ -95,14 +93,13 @@ def _receive_all(file: RemoteFile, part: Path, retries: int) -> None:
 
     if file.size is not None and held() > file.size:
         part.unlink()
-    with tqdm(
+    with progress(
         total=file.size,
         initial=held(),
         desc=file.name,
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
-        leave=False,
         disable=None,  # no bar where nobody looks
     ) as bar:
         _tried(file.url, lambda: _receive(file, part, held(), bar), retries, held)
@@ -122,11 +119,11 @@ def _tried(url: str, receive, retries: int, held) -> Any:
                     f"{url}: cannot be downloaded ({error}; {failures} tries); {ADVICE} to go on"
                 ) from error
             wait = min(max(BACKOFF * 2 ** max(0, failures - 1), error.wait), LONGEST_WAIT)
-            _warn(f"{url}: {error}; trying again in {wait:.3g} s")
+            warn(f"{url}: {error}; trying again in {wait:.3g} s")
             time.sleep(wait)
 
 
-def _receive(file: RemoteFile, part: Path, held: int, bar: tqdm) -> None:
+def _receive(file: RemoteFile, part: Path, held: int, bar: Bar) -> None:
     """Appends to `part` what it lacks, or writes it anew where the server sends the whole file."""
     if held and held == file.size:
         return
@@ -210,9 +207,7 @@ def _mismatch(file: RemoteFile, path: Path) -> str | None:
     digest = hashlib.new(name, usedforsecurity=False)
     with (
         open(path, "rb") as content,
-        tqdm(
-            total=size, desc=f"checking {file.name}", unit="B", unit_scale=True, leave=False, disable=None
-        ) as bar,
+        progress(total=size, desc=f"checking {file.name}", unit="B", unit_scale=True, disable=None) as bar,
     ):
         while chunk := content.read(1 << 20):
             digest.update(chunk)
@@ -220,7 +215,3 @@ def _mismatch(file: RemoteFile, path: Path) -> str | None:
     if digest.hexdigest() != expected.lower():
         return f"expected {name} {expected}, found {digest.hexdigest()}"
     return None
-
-
-def _warn(message: str) -> None:
-    tqdm.write(f"warning: {message}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,19 @@ import pandas as pd
 import torch
 from torch import nn
 
+from ops import console
 from ops.acceleration import accelerate
 from ops.checkpoints import load_weights
-from ops.clip_checks import SHOWN, probe_clips
+from ops.clip_checks import SHOWN
 from ops.datasets import Clip
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
 from ops.noisy_folds import read_noisy_folds, unseen_folds
+from ops.own_sounds import join_windows, split_into_windows
 from ops.predictions import Predictions
 from ops.sharding import predict_in_shards
-from ops.tables import read_table, write_table
+from ops.tables import write_table
 from ops.training import probabilities
 
 BuildForPrediction = Callable[[dict[str, Any]], nn.Module]  # a config's network section -> a network
@@ -41,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Scores:
-    """Predictions of all rows of a table, and the errors of unreadable clips by row.
+    """Predictions of the clips that could be read, and the errors of the others by row.
 
     seen_by_all: readable clips that every fold of every experiment trained on.
     """
@@ -80,53 +81,55 @@ def load_member(
     return Member(experiment, folds, models)
 
 
-def score_table(
+def score_clips(
     members: Sequence[Member],
-    table: str | Path,
-    data_dir: str,
+    fnames: Sequence[str],
+    paths: Sequence[Path],
+    lengths: Sequence[int | DataError],
+    source: str,
     batch_size: int,
     num_workers: int,
     device: torch.device,
-    output: Path,
+    output: Path | None,
     settings: dict[str, object],
     *,
+    window_seconds: float | None = None,
     out_of_fold: bool = False,
     stop: StopRequest | None = None,
 ) -> Scores | None:
-    """Predicts every clip of a table: the mean over folds, then over experiments.
+    """Predicts clips: the mean over folds, then over experiments.
 
-    An unreadable clip gets the mean prediction of the others. With out_of_fold a clip is scored only
-    by the folds that did not train on it; one that every fold trained on, by all of them.
-
-    output and settings are those of ops.sharding.predict_in_shards, whose folder the caller removes.
-    None on all ranks of torchrun but rank 0.
+    With out_of_fold a clip is scored only by the folds that did not train on it; one that every fold
+    trained on, by all of them. Names, files and lengths are those of ops.clip_checks, source names
+    them; window_seconds as in ops.own_sounds. output and settings are those of
+    ops.sharding.predict_in_shards, whose folder the caller removes. None on all ranks but rank 0.
     """
     classes = members[0].experiment.config["data"]["classes"]
-    fnames = read_table(table, ["fname"])["fname"].tolist()
     # Before the long part: an experiment that does not say what its folds saw ends it here.
     usable = [usable_folds(member, fnames, out_of_fold) for member in members]
-    paths, lengths = probe_clips(fnames, data_dir, table)
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
     rows = [row for row in range(len(fnames)) if row not in errors]
     clips = [Clip(fnames[row], paths[row], lengths[row]) for row in rows]
+    windows, owners = split_into_windows(clips, window_seconds)
     models = [model for member in members for model in member.models]
     scored = predict_in_shards(
-        models, clips, batch_size, num_workers, len(classes), device, output, settings, stop
+        models, windows, batch_size, num_workers, len(classes), device, output, settings, stop
     )
     if scored is None:
         return None
     logits, unreadable = scored
-    errors.update({rows[index]: error for index, error in unreadable.items()})
+    errors.update({rows[owners[index]]: error for index, error in unreadable.items()})
     if len(errors) == len(fnames):
-        raise DataError(f"{table}: none of its {len(fnames)} clips can be read; {errors[0]}")
-    good = [index for index in range(len(clips)) if index not in unreadable]
-    good_rows = [rows[index] for index in good]
-    scores = probabilities(logits[:, good])
+        raise DataError(f"{source}: none of its {len(fnames)} clips can be read; {errors[0]}")
+    scores = probabilities(logits)
     ends = np.cumsum([len(member.models) for member in members])
     parts = [scores[end - len(member.models) : end] for end, member in zip(ends, members, strict=True)]
-    mean, unscored = average_of_members(parts, [mask[:, good_rows] for mask in usable])
-    predictions = Predictions([fnames[row] for row in good_rows], classes, mean)
-    return Scores(predictions.completed(fnames), dict(sorted(errors.items())), unscored)
+    rows_of_windows = [rows[owner] for owner in owners]
+    mean = average_of_members(parts, [mask[:, rows_of_windows] for mask in usable])
+    good = [index for index, row in enumerate(rows) if row not in errors]
+    predictions = Predictions([fnames[rows[i]] for i in good], classes, join_windows(mean, owners)[good])
+    seen_by_all = int(seen_by_every_fold(usable)[[rows[i] for i in good]].sum())
+    return Scores(predictions, dict(sorted(errors.items())), seen_by_all)
 
 
 def usable_folds(member: Member, fnames: Sequence[str], out_of_fold: bool) -> np.ndarray:
@@ -136,8 +139,13 @@ def usable_folds(member: Member, fnames: Sequence[str], out_of_fold: bool) -> np
     return unseen_folds(read_noisy_folds(member.experiment), fnames, member.folds)
 
 
-def average_of_members(scores: Sequence[np.ndarray], usable: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
-    """The experiments' mean of the mean over usable folds, (clips, classes), and how many had none.
+def seen_by_every_fold(usable: Sequence[np.ndarray]) -> np.ndarray:
+    """(clips,) bool: no fold of any experiment may score it."""
+    return ~np.any([mask.any(axis=0) for mask in usable], axis=0)
+
+
+def average_of_members(scores: Sequence[np.ndarray], usable: Sequence[np.ndarray]) -> np.ndarray:
+    """(clips, classes): the experiments' mean of the mean over usable folds.
 
     An experiment without a usable fold for a clip is left out of that clip's mean; a clip that none
     can score is scored by all folds.
@@ -146,14 +154,14 @@ def average_of_members(scores: Sequence[np.ndarray], usable: Sequence[np.ndarray
         scores: of each experiment (folds, clips, classes).
         usable: of each experiment (folds, clips) bool.
     """
-    unscored = ~np.any([mask.any(axis=0) for mask in usable], axis=0)
+    nobody = seen_by_every_fold(usable)
     total, count = np.zeros(scores[0].shape[1:]), np.zeros(scores[0].shape[1])
     for folds, mask in zip(scores, usable, strict=True):
-        mask = mask | unscored
+        mask = mask | nobody
         n_usable = mask.sum(axis=0)
         total += (folds * mask[:, :, None]).sum(axis=0) / np.maximum(n_usable, 1)[:, None]
         count += n_usable > 0
-    return total / count[:, None], int(unscored.sum())
+    return total / count[:, None]
 
 
 def note_on_seen_clips(scores: Scores, n_clips: int) -> str | None:
@@ -166,11 +174,14 @@ def note_on_seen_clips(scores: Scores, n_clips: int) -> str | None:
     )
 
 
-def report_bad_clips(output: Path, fnames: Sequence[str], errors: dict[int, DataError]) -> None:
-    """Names the unreadable clips in <output>.bad_clips.csv and in warnings."""
-    path = output.with_name(output.name + ".bad_clips.csv")
+def report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[int, DataError]) -> None:
+    """Names the unreadable clips in a file beside the output and in warnings."""
     names, texts = [fnames[row] for row in errors], [str(error) for error in errors.values()]
-    write_table(path, pd.DataFrame({"fname": names, "error": texts}))
+    consequence = ""
+    if output is not None:
+        path = output.with_name(output.name + ".bad_clips.csv")
+        write_table(path, pd.DataFrame({"fname": names, "error": texts}))
+        consequence = f"; their rows hold the mean of the others, see {path}"
     for text in texts[:SHOWN]:
-        print(f"warning: {text}; its row holds the mean prediction", file=sys.stderr)
-    print(f"warning: {len(errors)} of {len(fnames)} clips could not be read, see {path}", file=sys.stderr)
+        console.warn(text)
+    console.warn(f"{len(errors)} of {len(fnames)} clips could not be read{consequence}")

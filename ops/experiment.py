@@ -11,18 +11,16 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
-from ops import distributed
+from ops import console, distributed
 from ops.errors import DataError
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from ops.suggestions import nearest_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -31,6 +29,17 @@ def config_digest(config: dict[str, Any]) -> str:
     """8 hex digits of a config; the same for equal configs."""
     text = json.dumps(config, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of all sections by their flags' names; a list as text, but for the class names' number."""
+    settings = {}
+    for section in ("network", "data", "train"):
+        for name, value in config[section].items():
+            if name == "classes":
+                name, value = "n_classes", len(value)
+            settings[name] = json.dumps(value) if isinstance(value, list | dict) else value
+    return settings
 
 
 class Experiment:
@@ -102,8 +111,9 @@ class Experiment:
         """Opens an existing experiment for reading. Raises DataError where there is none."""
         path = Path(directory) / "config.json"
         if not path.is_file():
+            near = "" if Path(directory).exists() else nearest_path(directory)
             raise DataError(
-                f"{directory}: expected an experiment's directory with a config.json, found none; "
+                f"{directory}: expected an experiment's directory with a config.json, found none{near}; "
                 "give the path that the training script printed"
             )
         config = read_json(path, "an experiment's configuration")
@@ -151,11 +161,13 @@ class Experiment:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, message: str) -> None:
-        """Prints a line and appends it, with the time, to `log`; one process of those that share work."""
+        """Prints a line (not with --quiet) and appends it, with the time, to `log`.
+
+        Of processes that share work one does.
+        """
         if not distributed.is_main():
             return
-        tqdm.write(message, file=sys.stdout)
-        sys.stdout.flush()
+        console.note(message)
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
         with disk_errors(self.path("log")), open(self.path("log"), "a", encoding="utf-8") as file:
             file.write(line)  # one write to a file opened for appending: lines of processes do not mix
@@ -173,7 +185,7 @@ class Experiment:
             raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
         if len(done) < n_folds and distributed.is_main():
             missing = sorted(set(range(n_folds)) - set(done))
-            print(f"warning: folds {missing} are not finished; predicting with {done}", file=sys.stderr)
+            console.warn(f"folds {missing} are not finished; predicting with {done}")
         return done
 
     def record(self, **results: Any) -> None:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 import librosa
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.transforms import Spectrogram
@@ -33,6 +34,13 @@ class FeatureSpec:
     @property
     def n_features(self) -> int:
         return self.n_fft // 2 + 1 if self.n_mels is None else self.n_mels
+
+    @property
+    def frequencies_hz(self) -> np.ndarray:
+        """(features,) centre of each bin or mel band."""
+        if self.n_mels is None:
+            return np.arange(self.n_features) * SAMPLE_RATE / self.n_fft
+        return librosa.mel_frequencies(self.n_mels + 2, fmin=MEL_FMIN_HZ, fmax=SAMPLE_RATE / 2)[1:-1]
 
     def n_frames(self, n_samples):
         """Number of centred frames of a signal of n_samples (an int or an integer tensor)."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ops.errors import DataError
+from ops.suggestions import nearest_path
 
 
 @contextmanager
@@ -84,7 +85,10 @@ def read_json(path: str | Path, expected: str) -> Any:
         text = Path(path).read_text(encoding="utf-8")
         return json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
     except OSError as error:
-        raise DataError(f"{path}: expected {expected}, but it cannot be read ({error.strerror})") from error
+        near = nearest_path(path) if isinstance(error, FileNotFoundError) else ""
+        raise DataError(
+            f"{path}: expected {expected}, but it cannot be read ({error.strerror}){near}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, found no valid JSON ({error})") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.files import read_json
+from ops.suggestions import nearest
 
 
 def split_labels(cell: str) -> list[str]:
@@ -87,8 +87,7 @@ def encode_labels(
 
 def with_nearest(name: str, class_map: dict[str, int]) -> str:
     """A name that the class map lacks, quoted, with the class that it may be a misspelling of."""
-    near = difflib.get_close_matches(name, class_map, n=1)
-    return f"{name!r} (nearest: {near[0]!r})" if near else repr(name)
+    return f"{name!r}{nearest(name, class_map)}"
 
 
 def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:

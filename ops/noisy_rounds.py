@@ -24,10 +24,11 @@ from typing import Any
 
 import pandas as pd
 
-from ops import warm_start
+from ops import console, warm_start
 from ops.calibration import calibration_of
+from ops.clip_checks import probe_clips
 from ops.cross_validation import BuildNetwork, Runtime, run_folds
-from ops.ensembles import Prepare, load_member, note_on_seen_clips, score_table
+from ops.ensembles import Prepare, load_member, note_on_seen_clips, score_clips
 from ops.errors import DataError
 from ops.experiment import Experiment, lock_file
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
@@ -36,7 +37,7 @@ from ops.predictions import write_predictions
 from ops.relabeled_tables import relabel_table
 from ops.relabeling import parse_mode
 from ops.round_report import report_of_round
-from ops.tables import write_table
+from ops.tables import read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _train(
     runtime: Runtime,
     argv: Sequence[str],
 ) -> Experiment:
-    print(f"round {number}: training", flush=True)
+    console.note(f"round {number}: training")
     return run_folds(
         config,
         plan.folds,
@@ -235,7 +236,7 @@ def _predict_noisy(
     path, data, train = directory.predictions(number), plan.config["data"], plan.config["train"]
     if path.exists():
         return
-    print(f"round {number}: predicting the noisy clips", flush=True)
+    console.note(f"round {number}: predicting the noisy clips")
     member = load_member(
         experiment,
         data["classes"],
@@ -247,10 +248,12 @@ def _predict_noisy(
         train["compile"],
     )
     with StopRequest() as stop:
-        scores = score_table(
+        fnames = read_table(plan.noisy_df, ["fname"])["fname"].tolist()
+        scores = score_clips(
             [member],
+            fnames,
+            *probe_clips(fnames, data["noisy_train_data_dir"], plan.noisy_df),
             plan.noisy_df,
-            data["noisy_train_data_dir"],
             train["batch_size"],
             runtime.num_workers,
             runtime.device,
@@ -259,13 +262,13 @@ def _predict_noisy(
             out_of_fold=plan.out_of_fold,
             stop=stop,
         )
-    note = note_on_seen_clips(scores, len(scores.predictions.fnames))
+    note = note_on_seen_clips(scores, len(fnames))
     if note:
-        print(note)
+        console.note(note)
     if scores.errors:
         first = next(iter(scores.errors.values()))
-        print(f"warning: {len(scores.errors)} noisy clips cannot be read and get the mean ({first})")
-    write_predictions(path, scores.predictions)
+        console.warn(f"{len(scores.errors)} noisy clips cannot be read and get the mean ({first})")
+    write_predictions(path, scores.predictions.completed(fnames))
 
 
 def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Sequence[Experiment]) -> None:
@@ -277,9 +280,9 @@ def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Seque
     history = range(first, number)
     calibrations = [calibration_of(earlier[k]) for k in history] if plan.calibrate else None
     relabeled = relabel_table(plan.noisy_df, [directory.predictions(k) for k in history], mode, calibrations)
-    print(f"round {number}: {mode}: {relabeled.summary}", flush=True)
+    console.note(f"round {number}: {mode}: {relabeled.summary}")
     for note in relabeled.notes:
-        print(note)
+        console.note(note)
     if relabeled.table.empty:
         raise DataError(
             f"round {number}: {mode} keeps none of the {relabeled.n_clips} noisy clips; choose another "

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
+from ops import console
 from ops.downloads import RemoteFile, fetch_json
 from ops.errors import DataError
 from ops.labels import make_class_map
@@ -42,7 +43,7 @@ def install_fsdkaggle2019(release: Release, base_url: str, parts: Sequence[str])
     if todo or not release.has(folder):
         archives = _archives_of_record(base_url, release.retries)
         wanted = [archives[FSDKAGGLE2019[part][0]] for part in todo]
-        print(f"to download: {sum(f.size or 0 for a in wanted for f in a) / 1e9:.3g} GB of clips", flush=True)
+        console.note(f"to download: {sum(f.size or 0 for a in wanted for f in a) / 1e9:.3g} GB of clips")
         documents = [archives["meta"], archives["doc"]]
         release.make_folder(folder, documents, _visible_name, "files")
         release.discard(documents)

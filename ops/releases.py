@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from ops import console
 from ops.archives import DamagedArchive, open_archive, require_room, unpack
 from ops.downloads import RemoteFile, fetch
 from ops.errors import DataError
@@ -121,7 +122,7 @@ class Release:
         finally:
             if partial.exists():
                 shutil.rmtree(partial)
-        print(f"{folder}: {len(files)} {what}", flush=True)
+        console.note(f"{folder}: {len(files)} {what}")
 
     def discard(self, archives: Sequence[Archive]) -> None:
         """Removes downloaded archives, unless they are to be kept."""
@@ -133,7 +134,7 @@ class Release:
         """Writes a table unless it is there: what a user changed in it stays."""
         if not (self.output_dir / name).exists():
             write_table(self.output_dir / name, frame)
-            print(f"{self.output_dir / name}: {len(frame)} rows", flush=True)
+            console.note(f"{self.output_dir / name}: {len(frame)} rows")
 
     def _fetched(self, archive: Archive) -> list[Path]:
         missing = 0

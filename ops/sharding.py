@@ -76,7 +76,7 @@ def predict_in_shards(
     num_workers: int,
     n_classes: int,
     device,
-    output: Path,
+    output: Path | None,
     settings: dict[str, object],
     stop: StopRequest | None = None,
 ) -> Prediction | None:
@@ -85,8 +85,14 @@ def predict_in_shards(
     Under torchrun, or where such a run was killed before, the work is cut into shards that cost about
     the same: each is a file in <output>.shards/, written whole or not at all and never computed again.
     Shards of other clips, networks or settings (all else that the logits depend on) are refused. The
-    caller removes the folder (remove_shards) once the output is written. Other ranks get None.
+    caller removes the folder (remove_shards) once the output is written. Other ranks get None. Without
+    an output nothing is kept.
     """
+    if output is None:
+        logits, _, errors = predict_together(
+            models, clips, batch_size, num_workers, n_classes, device, "prediction", stop=stop
+        )
+        return (logits, errors) if distributed.is_main() else None
     folder = shards_folder(output)
     batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
 
@@ -142,7 +148,7 @@ def _plan(models: list[nn.Module], clips: Sequence[Clip], settings: dict[str, ob
     for model in models:
         for name, tensor in model.state_dict().items():
             weights.update(name.encode() + tensor.cpu().numpy().tobytes())
-    table = repr([(clip.fname, clip.n_samples) for clip in clips])
+    table = repr([(clip.fname, clip.start, clip.n_samples) for clip in clips])
     return {
         "clips": hashlib.sha256(table.encode()).hexdigest(),
         "networks": weights.hexdigest(),

@@ -1,4 +1,4 @@
-"""TensorBoard summaries of a fold: summaries/fold_<k>/{train,valid}, the same tags in both.
+"""TensorBoard summaries: summaries/fold_<k>/{train,valid}, the same tags in all; summaries/hparams.
 
 Written without tensorboardX's SummaryWriter: its background thread dies in silence on a full disk,
 after which the training would wait for it for ever.
@@ -10,17 +10,21 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
+from ops.audio import SAMPLE_RATE
+from ops.features import parse_features
 from ops.files import disk_errors
+from ops.spectrogram_images import picture_of
 
 IMAGES = 8  # spectrograms of the first batch
-PIXELS = 256  # TensorBoard shows pictures at their own size: small ones are enlarged to about this
 
 
 class _Writer:
@@ -46,8 +50,11 @@ class _Writer:
             self._write(Event(summary=summary.scalar(tag, value), step=step))
 
     def image(self, tag: str, picture: np.ndarray, step: int) -> None:
-        """picture: (1, rows, columns) from 0 to 1."""
-        self._write(Event(summary=summary.image(tag, picture), step=step))
+        """picture: (rows, columns, 3) uint8."""
+        self._write(Event(summary=summary.image(tag, picture, dataformats="HWC"), step=step))
+
+    def summary(self, value: Summary) -> None:
+        self._write(Event(summary=value))
 
     def flush(self) -> None:
         with disk_errors(self.directory):
@@ -59,9 +66,13 @@ class _Writer:
 
 
 class FoldSummaries:
-    """Writers of the training and the validation curves, x axis: batches trained on."""
+    """Writers of the training and the validation curves, x axis: batches trained on.
 
-    def __init__(self, directory: str | Path, from_step: int = 0):
+    features is the front end's descriptor, for the axes of spectrograms.
+    """
+
+    def __init__(self, directory: str | Path, features: str, from_step: int = 0):
+        self.spec = parse_features(features)
         parts = []
         for part in ("train", "valid"):
             folder = Path(directory) / part
@@ -85,12 +96,11 @@ class FoldSummaries:
         self.valid.flush()
 
     def spectrograms(self, features: np.ndarray, n_frames: list[int], fnames: list[str]) -> None:
-        """Pictures of log spectrograms (batch, features, frames): low frequencies at the bottom."""
+        """Pictures of the first log spectrograms of a batch (batch, features, frames)."""
+        frequencies_hz, seconds_per_frame = self.spec.frequencies_hz, self.spec.hop / SAMPLE_RATE
         for row, fname in enumerate(fnames[:IMAGES]):
-            picture = features[row, ::-1, : n_frames[row]]
-            low, high = float(picture.min()), float(picture.max())
-            picture = (picture - low) / max(high - low, 1e-6)
-            self.train.image(f"first_batch/{row}_{fname}", _enlarge(picture)[None], 0)
+            picture = picture_of(features[row, :, : n_frames[row]], frequencies_hz, seconds_per_frame)
+            self.train.image(f"spectrograms/{row}_{fname}", picture, 0)
 
     def close(self) -> None:
         self.train.close()
@@ -106,6 +116,20 @@ class NoSummaries:
     training_step = validation = spectrograms = close = _ignore
 
 
-def _enlarge(picture: np.ndarray) -> np.ndarray:
-    rows, columns = (max(1, PIXELS // size) for size in picture.shape)
-    return picture.repeat(rows, axis=0).repeat(min(columns, 8), axis=1)
+def write_hparams(directory: Path, settings: dict[str, Any], metrics: dict[str, float], n_folds: int) -> None:
+    """A run's settings and its metrics after n_folds folds, for TensorBoard's HParams; replaces earlier ones.
+
+    Settings are text, numbers, booleans or None. No experiment-wide summary is written: TensorBoard would
+    take the columns of all experiments from the first one's.
+    """
+    with disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        for earlier in directory.glob("events*"):
+            earlier.unlink()
+    writer = _Writer(directory, 0)
+    _, start, end = summary.hparams(settings, {})
+    writer.summary(start)
+    for tag, value in metrics.items():
+        writer.scalar(tag, value, n_folds)
+    writer.summary(end)
+    writer.close()

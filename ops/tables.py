@@ -11,6 +11,7 @@ import pandas as pd
 
 from ops.errors import DataError
 from ops.files import write_atomically
+from ops.suggestions import nearest_path
 
 
 def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
@@ -98,7 +99,9 @@ def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             yield from csv.reader(file, strict=True)
     except FileNotFoundError:
-        raise DataError(f"{path}: expected {expected}, but it does not exist; check the path") from None
+        raise DataError(
+            f"{path}: expected {expected}, but it does not exist{nearest_path(path)}; check the path"
+        ) from None
     except OSError as error:
         raise DataError(
             f"{path}: expected {expected}, but it cannot be read ({error.strerror or error})"

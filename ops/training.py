@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from ops import distributed
 from ops.audio import SAMPLE_RATE
 from ops.batching import TrainingBatches, share_of
+from ops.console import progress as progress_bar
 from ops.device_augmentation import to_device
 from ops.errors import DataError
 from ops.interruption import StopRequest
@@ -118,14 +118,7 @@ class Trainer:
         batches.set_epoch(progress.epoch, progress.batch)
         self.model.train()
         pending: list[tuple[Tensor, Tensor, Tensor, list[str]]] = []
-        bar = tqdm(
-            total=batches.n_batches,
-            initial=progress.batch,
-            desc=description,
-            unit="batch",
-            leave=False,
-            disable=not distributed.shows_progress(),
-        )
+        bar = progress_bar(total=batches.n_batches, initial=progress.batch, desc=description, unit="batch")
         with bar:
             for batch in loader:
                 raise_errors(batch)
@@ -258,8 +251,7 @@ def predict(
             score = precision_sum / n_labels if n_labels else math.nan
             bar.set_postfix(loss=f"{loss_sum / done:.4f}", lwlrap=f"{score:.4f}")
 
-    hidden = not distributed.shows_progress()
-    with tqdm(total=n_clips, desc=description, unit="clip", leave=False, disable=hidden) as bar:
+    with progress_bar(total=n_clips, desc=description, unit="clip") as bar:
         # A batch's scores are fetched after the next one is under way: a GPU never waits for that.
         pending = None
         for batch in loader:

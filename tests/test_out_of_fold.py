@@ -9,7 +9,7 @@ import pytest
 
 import predict_2d_cnn
 import train_2d_cnn
-from ops.ensembles import average_of_members
+from ops.ensembles import average_of_members, seen_by_every_fold
 from ops.errors import DataError
 from ops.folds import plain_folds
 from ops.noisy_folds import united
@@ -103,10 +103,10 @@ def test_averages_by_hand():
     first = np.array([[[1.0], [2.0], [3.0]], [[3.0], [4.0], [5.0]]])  # folds, clips, classes
     second = np.array([[[10.0], [20.0], [30.0]]])
     usable = [np.array([[1, 0, 0], [1, 1, 0]], bool), np.array([[1, 0, 0]], bool)]
-    mean, unscored = average_of_members([first, second], usable)
+    mean = average_of_members([first, second], usable)
     # Clip 0: (2 + 10) / 2; clip 1: fold 1 of the first alone; clip 2: nobody, so everybody.
     np.testing.assert_allclose(mean, [[6.0], [4.0], [(4 + 30) / 2]])
-    assert unscored == 1
+    assert seen_by_every_fold(usable).tolist() == [False, False, True]
 
 
 def test_experiments_from_before_the_record_are_refused(train, predict):

@@ -160,7 +160,7 @@ def test_tensorboard_summaries_open(training_flags, only_experiment):
     assert {"loss", "lwlrap", "learning_rate"} <= set(curves["train"].Tags()["scalars"])
     assert any(tag.startswith("lwlrap_per_class/") for tag in curves["valid"].Tags()["scalars"])
     images = curves["train"].Tags()["images"]
-    assert len(images) == 4 and all(tag.startswith("first_batch/") for tag in images)
+    assert len(images) == 4 and all(tag.startswith("spectrograms/") for tag in images)
 
 
 @pytest.mark.parametrize("effects", [pytest.param("sox", marks=pytest.mark.needs_sox), "torch"])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ops.clip_checks import clip_path
+from ops.console import progress
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.history import read_history
@@ -148,7 +148,7 @@ def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: in
             "scores": top_scores(clips.scores[row], clips.classes, clips.truth[row]),
             **media.of(clip_path(data_dir, clips.fnames[row])),
         }
-        for row in tqdm(order, desc="clips", unit="clip", leave=False, delay=2)
+        for row in progress(order, desc="clips", unit="clip", delay=2)
     ]
 
 

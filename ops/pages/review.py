@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ops.clip_checks import clip_path
+from ops.console import progress
 from ops.errors import DataError
 from ops.labels import encode_labels, split_labels
 from ops.pages.clip_media import ClipMedia
@@ -115,7 +115,7 @@ def add_media(
     if not Path(data_dir).is_dir():
         raise DataError(f"{data_dir}: expected the folder with the noisy clips, found none; check the path")
     shown = []
-    for row in tqdm(rows, desc="clips", unit="clip", leave=False, delay=2):
+    for row in progress(rows, desc="clips", unit="clip", delay=2):
         path = clip_path(data_dir, data["table"][row][0])
         found = {"sound": relative_url(path, page)} if media is None else media.of(path)
         shown.append({"row": int(row), **data["clips"][row], **found})
