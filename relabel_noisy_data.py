@@ -11,7 +11,7 @@ import argparse
 from ops import cli, console
 from ops.calibration import calibrations_of
 from ops.relabeled_tables import relabel_table
-from ops.relabeling import GRAMMAR, parse_mode
+from ops.relabeling import STRATEGIES, parse_mode
 from ops.tables import write_table
 
 
@@ -26,13 +26,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--output_df", required=True, help="relabeled table to write, CSV fname,labels")
     parser.add_argument(
-        "--mode", required=True, type=cli.parsed_by(parse_mode), help=f"strategy and parameter: {GRAMMAR}"
+        "--mode",
+        required=True,
+        type=cli.parsed_by(parse_mode),
+        help=f"<strategy>_<parameter>, see README.md: {', '.join(STRATEGIES)}",
     )
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="make probabilities comparable between clips first, by the out-of-fold predictions of "
-        "--experiment",
+        help="make scores comparable between clips first, by --experiment's out-of-fold predictions",
     )
     parser.add_argument(
         "--experiment", nargs="+", help="what made the predictions: one, or one a table of predictions"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Rounds of relabeling in one command: train, predict the noisy clips, choose, train again.
 
     python run_noisy_rounds.py --rounds scoring_1000 scoring_2000 scoring_5000 relabelall-replacenan_1.2 \\
@@ -20,7 +21,7 @@ from ops import cli, distributed, training_cli
 from ops.cross_validation import Runtime
 from ops.labels import load_class_map
 from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
-from ops.relabeling import GRAMMAR, parse_mode
+from ops.relabeling import STRATEGIES, parse_mode
 from ops.round_report import label_quality, label_sets, planned_rounds, shown
 from ops.run_tables import load_tables
 
@@ -33,14 +34,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         required=True,
         nargs="+",
         type=cli.parsed_by(parse_mode),
-        help=f"a mode a round, in order: {GRAMMAR}",
+        help=f"a mode a round, <strategy>_<parameter>: {', '.join(STRATEGIES)}",
     )
     group.add_argument("--rounds_dir", required=True, help="folder of all that the rounds make")
     group.add_argument("--network", required=True, choices=("2d", "1d"), help="2D or hierarchical 1D CNN")
     group.add_argument(
         "--calibrate",
         action="store_true",
-        help="make probabilities comparable between clips before relabeling, by out-of-fold predictions",
+        help="make scores comparable between clips before relabeling",
     )
     group.add_argument(
         "--no_out_of_fold",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -84,7 +85,7 @@ def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> 
         command += ["--curated_per_class", str(parts["per_class"])]
     command += ["--label_noise", f"{label_noise:g}", "--p_two", f"{args.p_two:g}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    with contextlib.redirect_stdout(None):
+    with contextlib.redirect_stdout(io.StringIO()):
         create_class_map.main(
             [f"--train_df={temporary / 'train_curated.csv'}", f"--output_file={temporary / 'classmap.json'}"]
         )

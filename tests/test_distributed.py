@@ -262,7 +262,9 @@ def test_torchrun_predicts_what_one_process_predicts(zygote, prediction_flags, t
     assert run.returncode == 0, output
     for end in ("", ".bad_clips.csv"):
         assert (tmp_path / f"two.csv{end}").read_bytes() == (tmp_path / f"one.csv{end}").read_bytes()
-    assert output.count("17 clips, 1 networks") == 1 and output.count("could not be read; their rows hold") == 1
+    assert (
+        output.count("17 clips, 1 networks") == 1 and output.count("could not be read; their rows hold") == 1
+    )
     assert not list(tmp_path.glob("*.shards"))
 
 
