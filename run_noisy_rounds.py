@@ -18,7 +18,7 @@ import sys
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
 from ops import cli, distributed, training_cli
-from ops.cross_validation import Runtime
+from ops.fold_run import Runtime
 from ops.labels import load_class_map
 from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
 from ops.relabeling import STRATEGIES, parse_mode

@@ -12,7 +12,8 @@ import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
 from ops import cli, distributed, training_cli
-from ops.cross_validation import Runtime, run_folds
+from ops.cross_validation import run_folds
+from ops.fold_run import Runtime
 from ops.labels import load_class_map
 
 KIND = "1d"

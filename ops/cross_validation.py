@@ -1,62 +1,27 @@
 """The order of steps of a cross-validated run: one fold after the other, then the summary.
 
-No formula and no training step here: each line hands something from one module to the next.
+Each fold is ops.fold_run's.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import nn
 
 from ops import distributed, warm_start
-from ops.acceleration import accelerate
-from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
-from ops.clip_checks import raise_if_any
-from ops.datasets import Clip, TrainingDataset, training_loader
-from ops.errors import DataError
 from ops.experiment import Experiment, settings_of
-from ops.history import EpochResult, record_epoch
-from ops.interruption import GRACE_SECONDS, Interrupted, StopRequest
-from ops.losses import LOSSES
+from ops.fold_run import BuildNetwork, Runtime, finite, fold_is_finished, run_fold, show
+from ops.interruption import StopRequest
 from ops.metrics import lwlrap
 from ops.noisy_folds import folds_of_noisy_clips, record_noisy_folds, united
-from ops.optimization import learning_rates, make_optimizer
-from ops.predictions import Predictions, average, read_predictions, write_predictions
-from ops.replicas import share_weights
+from ops.predictions import average, read_predictions, write_predictions
 from ops.run_tables import Tables, load_tables, split_fold
-from ops.sharding import predict_together
-from ops.summaries import FoldSummaries, NoSummaries, write_hparams
+from ops.summaries import write_hparams
 from ops.tables import write_table
-from ops.training import Trainer, probabilities, validation_metrics
-from ops.transforms import Augmentation
-
-BuildNetwork = Callable[[dict[str, Any]], nn.Module]
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """What does not change the result: where and how a run computes, what it reports.
-
-    parallel: what the processes of torchrun share, the "batches" of each fold or the "folds".
-    """
-
-    device: torch.device
-    num_workers: int
-    log_interval: int
-    save_every: int
-    parallel: str = "batches"
-
-    @property
-    def pin_memory(self) -> bool:
-        return self.device.type == "cuda"
 
 
 def run_folds(
@@ -122,185 +87,6 @@ def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]])
         )
 
 
-def fold_is_finished(experiment: Experiment, tables: Tables, fold: int) -> bool:
-    wanted = [f"val_preds_fold_{fold}"] + ([f"test_preds_fold_{fold}"] if tables.test else [])
-    recorded = experiment.results().get(f"fold{fold}", {})
-    return "metric" in recorded and all(experiment.predictions(name).exists() for name in wanted)
-
-
-def run_fold(
-    fold: int,
-    tables: Tables,
-    experiment: Experiment,
-    build_network: BuildNetwork,
-    runtime: Runtime,
-    stop: StopRequest,
-) -> None:
-    """Trains a fold (or what is left of it), predicts with its best model, records its results."""
-    if distributed.from_main(lambda: fold_is_finished(experiment, tables, fold)):
-        experiment.log(f"fold {fold}: finished before, nothing to do")
-        return
-    config = experiment.config
-    training, validation = split_fold(tables, config["data"], fold)
-    experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
-    torch.manual_seed(config["train"]["seed"] + fold)
-    model = build_network(config["network"])
-    if config["train"].get("init_from"):
-        earlier = Experiment.load(config["train"]["init_from"]["experiment"])
-        load_weights(model, earlier.checkpoint(fold, "best_model"))
-    model.to(runtime.device)
-    accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
-    best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
-
-    distributed.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
-    share_weights(model)
-    # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
-    results = {"metric": None, "best_epoch": best["best_epoch"]}
-    for name, clips, fnames, metric in (
-        (f"val_preds_fold_{fold}", validation, None, "metric"),
-        (f"holdout_preds_fold_{fold}", tables.holdout, None, "holdout_metric"),
-        (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
-    ):
-        if clips:
-            logits = _predict(model, clips, name, config, runtime, stop)
-            predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
-            if fnames is not None:
-                predictions = predictions.completed(fnames)
-            if distributed.is_main():
-                write_predictions(experiment.predictions(name), predictions)
-            if metric:
-                results[metric] = _finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
-    distributed.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
-    experiment.log(f"fold {fold}: {', '.join(f'{k} {_show(v)}' for k, v in results.items())}")
-
-
-def _train(
-    fold: int,
-    model: nn.Module,
-    training: list[Clip],
-    validation: list[Clip],
-    classes: list[str],
-    experiment: Experiment,
-    runtime: Runtime,
-    stop: StopRequest,
-) -> dict[str, Any]:
-    """Trains until the last epoch, from last.pth where there is one; returns the final progress."""
-    data, train = experiment.config["data"], experiment.config["train"]
-    augmentation = Augmentation(
-        **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
-    )
-    dataset = TrainingDataset(
-        training,
-        augmentation,
-        train["switch_off_augmentations_on"],
-        data["max_audio_length"],
-        train["seed"],
-        fold,
-        on_device=augmentation.can_plan,
-    )
-    loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
-    loss_fn = LOSSES[train["loss"]]
-    steps_per_epoch = math.ceil(batches.n_batches / train["accumulation_steps"])
-    rates = learning_rates(
-        train["scheduler"], steps_per_epoch * train["epochs"], steps_per_epoch, train["lr"]
-    )
-    trainer = Trainer(
-        model,
-        make_optimizer(train["optimizer"], model.parameters(), train["lr"], train["weight_decay"]),
-        loss_fn,
-        rates,
-        train["accumulation_steps"],
-        train["seed"] + fold,
-        runtime.device,
-        stop,
-    )
-    last = experiment.checkpoint(fold, "last")
-    state = distributed.from_main(lambda: load_checkpoint(last) if last.exists() else None)
-    if state is not None:
-        trainer.load_state(state)
-        experiment.log(
-            f"fold {fold}: resumed at epoch {trainer.progress.epoch}, batch {trainer.progress.batch}"
-        )
-    progress = trainer.progress
-    truth = np.stack([clip.labels for clip in validation])
-    summaries = NoSummaries()
-    if distributed.is_main():
-        from_step = progress.epoch * batches.n_batches + progress.batch
-        features = experiment.config["network"]["features"]
-        summaries = FoldSummaries(experiment.summaries(fold), features, from_step)
-
-    def save(name: str, **state: Any) -> None:
-        if not distributed.is_main():
-            return
-        content = {"network": experiment.config["network"], "classes": classes, **state}
-        save_checkpoint(experiment.checkpoint(fold, name), content)
-
-    try:
-        while progress.epoch < train["epochs"]:
-            epoch = progress.epoch
-            name = f"fold {fold} epoch {epoch}"
-            train_loss, train_lwlrap = trainer.train_epoch(
-                loader, batches, runtime.log_interval, summaries, f"{name} training"
-            )
-            logits, valid_loss, errors = predict_together(
-                [model],
-                validation,
-                train["batch_size"],
-                runtime.num_workers,
-                len(classes),
-                runtime.device,
-                f"{name} validation",
-                loss_fn,
-                stop,
-            )
-            raise_if_any(list(errors.values()), data["train_df"])
-            _require_finite(logits, epoch, "validation clips")
-            metric, per_class = validation_metrics(truth, logits[0])
-            summaries.validation((epoch + 1) * batches.n_batches, valid_loss, metric, per_class, classes)
-            result = EpochResult(
-                epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
-            )
-            distributed.from_main(lambda: record_epoch(experiment.history(fold), result))  # noqa: B023
-            # A validation fold without labels has no metric: then the last epoch counts as the best.
-            if not metric <= progress.best_metric:
-                progress.best_metric = metric if math.isfinite(metric) else -math.inf
-                progress.best_epoch = epoch
-                save("best_model", model=model.state_dict(), epoch=epoch, metric=_finite(metric))
-            if (epoch + 1) % runtime.save_every == 0:
-                save(f"model_on_epoch_{epoch}", model=model.state_dict(), epoch=epoch)
-            if epoch + 1 == train["epochs"]:
-                save("final_model", model=model.state_dict(), epoch=epoch)
-            progress.epoch, progress.batch = epoch + 1, 0
-            save("last", **trainer.state())  # last of all: a run killed before it repeats the epoch
-            experiment.log(_report(fold, result, progress.best_epoch == epoch))
-    except Interrupted:
-        if not stop.forced:  # the weights are those after a whole optimizer step
-            save("last", **trainer.state())
-            experiment.log(f"fold {fold}: interrupted in epoch {progress.epoch}, batch {progress.batch}")
-        distributed.wait_until_saved(GRACE_SECONDS)
-        raise
-    finally:
-        summaries.close()
-    return vars(progress)
-
-
-def _predict(
-    model: nn.Module,
-    clips: list[Clip],
-    name: str,
-    config: dict[str, Any],
-    runtime: Runtime,
-    stop: StopRequest,
-) -> np.ndarray:
-    """(clips, classes) logits of whole clips."""
-    batch_size, n_classes = config["train"]["batch_size"], config["network"]["n_classes"]
-    logits, _, errors = predict_together(
-        [model], clips, batch_size, runtime.num_workers, n_classes, runtime.device, name, stop=stop
-    )
-    raise_if_any(list(errors.values()), name)
-    return logits[0]
-
-
 def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collection[int] = ()) -> None:
     """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv.
 
@@ -332,9 +118,9 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
         submission = average(tables_of["test"])
         with experiment.locked():
             write_predictions(experiment.predictions("submission"), submission)
-    experiment.record(metric=_finite(metric))
+    experiment.record(metric=finite(metric))
     _show_settings(experiment, len(done))
-    experiment.log(f"all {n_folds} folds: lwlrap {_show(_finite(metric))} over out-of-fold predictions")
+    experiment.log(f"all {n_folds} folds: lwlrap {show(finite(metric))} over out-of-fold predictions")
 
 
 def _show_settings(experiment: Experiment, n_done: int) -> None:
@@ -346,28 +132,3 @@ def _show_settings(experiment: Experiment, n_done: int) -> None:
     shown = {name: value for name, value in shown.items() if value is not None}
     with experiment.locked():
         write_hparams(experiment.path("summaries", "hparams"), settings_of(experiment.config), shown, n_done)
-
-
-def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:
-    if not np.isfinite(logits).all():
-        raise DataError(
-            f"the network's scores of the {what} are not finite after epoch {epoch}; the last good state "
-            "is in last.pth. Lower the learning rate"
-        )
-
-
-def _report(fold: int, result: EpochResult, is_best: bool) -> str:
-    return (
-        f"fold {fold} epoch {result.epoch}: train loss {result.train_loss:.4f} lwlrap "
-        f"{result.train_lwlrap:.4f}, valid loss {result.valid_loss:.4f} lwlrap {result.valid_lwlrap:.4f}, "
-        f"lr {result.learning_rate:.3g}{' (best)' if is_best else ''}"
-    )
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN: an undefined metric is null."""
-    return float(value) if math.isfinite(value) else None
-
-
-def _show(value: float | int | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "undefined" if value is None else str(value)

@@ -27,11 +27,12 @@ import pandas as pd
 from ops import console, warm_start
 from ops.calibration import calibration_of
 from ops.clip_checks import probe_clips
-from ops.cross_validation import BuildNetwork, Runtime, run_folds
+from ops.cross_validation import run_folds
 from ops.ensembles import Prepare, load_member, note_on_seen_clips, score_clips
 from ops.errors import DataError
 from ops.experiment import Experiment, lock_file
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from ops.fold_run import BuildNetwork, Runtime
 from ops.interruption import StopRequest
 from ops.predictions import write_predictions
 from ops.relabeled_tables import relabel_table
