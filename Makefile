@@ -36,7 +36,7 @@ demo: setup
 	PYTHON=$(VENV)/bin/python ./demo.sh
 
 test: setup chromium
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 killtest: setup
 	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k killed_at_random
