@@ -156,10 +156,8 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
         console.note(note)
     if args.top_k is not None:
         print_in_words(scores.predictions, args.top_k)
-    if scores.errors:
-        report_bad_clips(output, fnames, scores.errors)
-        return cli.EXIT_BAD_CLIPS if distributed.launch() is None else 0
-    return 0
+    report_bad_clips(output, fnames, scores.errors)
+    return cli.EXIT_BAD_CLIPS if scores.errors and distributed.launch() is None else 0
 
 
 def print_in_words(predictions: Predictions, top_k: int) -> None:

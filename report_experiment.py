@@ -13,7 +13,7 @@ import argparse
 from ops import cli, console
 from ops.experiment import Experiment
 from ops.files import write_text
-from ops.pages.clip_media import ClipMedia
+from ops.pages.clip_media import ClipMedia, warn_of_unreadable
 from ops.pages.report import read_out_of_fold, report_data
 from ops.pages.template import build_page
 
@@ -34,7 +34,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = cli.output_path(args.output)
     experiment = Experiment.load(args.experiment)
@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     media = ClipMedia(experiment.config["network"]["features"], args.max_seconds)
     folder = args.train_data_dir or data["train_data_dir"]
     shown = report_data(experiment, clips, folder, media, args.max_clips)
+    incomplete = warn_of_unreadable(shown["clips"], folder)
     page = build_page(
         f"{shown['name']}: report",
         "report",
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         f"{output}: {done} of {shown['n_folds']} folds finished, {len(shown['clips'])} clips, "
         f"{len(page.encode()) / 1e6:.1f} MB"
     )
+    return cli.EXIT_BAD_CLIPS if incomplete else 0
 
 
 if __name__ == "__main__":

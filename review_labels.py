@@ -16,7 +16,7 @@ from pathlib import Path
 from ops import cli, console
 from ops.features import GRAMMAR, parse_features
 from ops.files import write_text
-from ops.pages.clip_media import ClipMedia
+from ops.pages.clip_media import ClipMedia, warn_of_unreadable
 from ops.pages.review import add_media, choose_clips, read_decisions, review_data
 from ops.pages.template import build_page
 from ops.predictions import read_predictions
@@ -58,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = cli.output_path(args.output)
     noisy, relabeled = (read_table(path, ["fname", "labels"]) for path in (args.noisy_df, args.relabeled_df))
@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = choose_clips(order, [clip["status"] for clip in data["clips"]], limit)
     media = None if args.link_audio else ClipMedia(args.features, args.max_seconds)
     add_media(data, rows, args.noisy_data_dir, output, media)
+    incomplete = warn_of_unreadable(data["clips"], args.noisy_data_dir)
     stem = Path(args.relabeled_df).stem
     data |= {"saved_table": f"{stem}_reviewed.csv", "saved_decisions": f"{stem}_decisions.csv"}
     page = build_page(
@@ -87,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     write_text(output, page)
     counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
     console.note(f"{output}: {len(rows)} clips of {len(noisy)} ({counts}), {len(page.encode()) / 1e6:.1f} MB")
+    return cli.EXIT_BAD_CLIPS if incomplete else 0
 
 
 if __name__ == "__main__":

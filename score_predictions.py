@@ -24,6 +24,7 @@ import pandas as pd
 
 from ops import cli
 from ops.errors import DataError
+from ops.experiment import Experiment
 from ops.labels import encode_labels, split_labels
 from ops.metrics import lwlrap_per_class
 from ops.predictions import Predictions, read_predictions
@@ -36,7 +37,9 @@ PARTS = "usage"
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
     parser.add_argument("--truth_df", required=True, help="true labels, CSV fname,labels")
-    parser.add_argument("--predictions_df", required=True, nargs="+", help="prediction tables, CSV")
+    parser.add_argument(
+        "--predictions_df", required=True, nargs="+", help="prediction tables, CSV, or experiments"
+    )
     parser.add_argument("--names", nargs="+", help="names of the rows, instead of the files' paths")
     parser.add_argument("--per_class", action="store_true", help="lwlrap of each class, too")
     parser.add_argument(
@@ -66,6 +69,8 @@ def main(argv: list[str] | None = None) -> None:
     parts = list(parts_of(table, args.part_column or PARTS))
     figures = []
     for name, path in zip(args.names or args.predictions_df, args.predictions_df, strict=True):
+        if Path(path).is_dir():  # an experiment's
+            path = str(Experiment.load(path).predictions("submission"))
         predictions = read_predictions(path)
         truth, scores = joined(table, args.truth_df, predictions, path)
         for part, rows in parts:

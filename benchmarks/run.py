@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every job the plain way and ours, side by side: median, ratio, peak memory.
 
-    python benchmarks/run.py [--device cuda] [--jobs train_2d infer_2d] [--repeats 5] [--scaling]
+    python benchmarks/run.py [--device cuda] [--jobs train_2d infer_2d] [--repeats 5] [--no_compile]
+    python benchmarks/run.py --scaling
 
 Each way of a job runs in a process of its own; the ways take turns, repeat by repeat, so that a machine
 that slows down slows all of them. Before the first repeat each runs once to warm up.
@@ -9,6 +10,7 @@ that slows down slows all of them. Before the first repeat each runs once to war
 
 import argparse
 import json
+import os
 import platform
 import resource
 import shutil
@@ -73,7 +75,13 @@ class Worker:
     def __init__(self, name: str, way: str, device: str):
         command = [sys.executable, str(HERE / "run.py"), "--work", name, way, "--device", device]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # What networks/__init__.py sets is part of our way.
+            env={**os.environ, "KEEP_FREED_MEMORY": "0" if way == "plain" else "1"},
         )
         self.seconds: list[float] = []
         self.flops = self._read()["flops"]
@@ -123,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", nargs="+", choices=sorted({*JOBS, *GPU_JOBS}), help="default: all")
+    parser.add_argument("--no_compile", action="store_true", help="leave out the ways that compile first")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scaling", action="store_true", help="time and memory as the work grows")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
@@ -142,11 +151,10 @@ def main() -> None:
     table = GPU_JOBS if on_gpu else JOBS
     for name in args.jobs or table:
         what, targets, ways = table[name]
+        ways = [way for way in ways if not (args.no_compile and "--compile" in way)]
         print(f"\n{name}: {what}", flush=True)
         plain = None
-        for (worker, peak), way in zip(
-            measure(name, list(ways), args.device, args.repeats), ways, strict=True
-        ):
+        for (worker, peak), way in zip(measure(name, ways, args.device, args.repeats), ways, strict=True):
             seconds = statistics.median(worker.seconds)
             plain = worker.seconds if way == "plain" else plain
             ratio = ""

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from ops.errors import DataError
 from ops.experiment import Experiment
@@ -54,6 +53,8 @@ class Calibration:
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """(clips, classes) sigmoids -> (clips, classes) probabilities that compare between clips."""
         result = np.empty(probabilities.shape)
+        from scipy.special import expit  # here: it takes as long to load as relabeling does
+
         for start in range(0, len(probabilities), CHUNK_CLIPS):
             rows = slice(start, start + CHUNK_CLIPS)
             result[rows] = expit(self.slope * relative_logits(probabilities[rows]) + self.intercept)

@@ -18,6 +18,7 @@ from ops.interruption import Interrupted
 from ops.suggestions import nearest
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
+OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,8 +35,22 @@ class Parser(argparse.ArgumentParser):
             _complete(self)
         self._given = list(sys.argv[1:] if args is None else args)
         parsed = super().parse_args(args, namespace)
+        self._refuse_to_overwrite_inputs(parsed)
         console.set_quiet(parsed.quiet)
         return parsed
+
+    def _refuse_to_overwrite_inputs(self, parsed: argparse.Namespace) -> None:
+        files: dict[str, list[str]] = {}  # flag -> existing files that it names
+        for name, value in vars(parsed).items():
+            values = value if isinstance(value, list) else [value]
+            files[name] = [text for text in values if isinstance(text, str) and os.path.isfile(text)]
+        for name in files.keys() & OUTPUT_FLAGS:
+            for other in files.keys() - OUTPUT_FLAGS:
+                if any(os.path.samefile(a, b) for a in files[name] for b in files[other]):
+                    self.error(
+                        f"--{name}: {files[name][0]} is what --{other} reads, and would be overwritten; give "
+                        "another file"
+                    )
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

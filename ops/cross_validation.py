@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ops import distributed, warm_start
+from ops import console, distributed, warm_start
 from ops.experiment import Experiment, settings_of
 from ops.fold_run import BuildNetwork, Runtime, finite, fold_is_finished, run_fold, show
 from ops.interruption import StopRequest
@@ -48,6 +48,9 @@ def run_folds(
         seen = united(folds_of_noisy_clips(tables, config["data"]), warm_start.check(config, tables, folds))
 
         def start() -> Experiment:
+            elsewhere = Experiment.nearest_to(config, experiments_dir) if resume else None
+            if elsewhere:
+                console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
             experiment = Experiment.start(config, experiments_dir, argv, resume)
             experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
             _record_skipped(experiment, tables.skipped)

@@ -22,7 +22,7 @@ from ops.experiment import Experiment
 from ops.interruption import StopRequest
 from ops.noisy_folds import read_noisy_folds, unseen_folds
 from ops.own_sounds import join_windows, split_into_windows
-from ops.predictions import Predictions
+from ops.predictions import Predictions, bad_clips_path
 from ops.sharding import predict_in_shards
 from ops.tables import write_table
 from ops.training import probabilities
@@ -175,11 +175,15 @@ def note_on_seen_clips(scores: Scores, n_clips: int) -> str | None:
 
 
 def report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[int, DataError]) -> None:
-    """Names the unreadable clips in a file beside the output and in warnings."""
+    """Names the unreadable clips, if any, in a file beside the output and in warnings."""
+    if not errors:
+        if output is not None:
+            bad_clips_path(output).unlink(missing_ok=True)  # of an earlier prediction
+        return
     names, texts = [fnames[row] for row in errors], [str(error) for error in errors.values()]
     consequence = ""
     if output is not None:
-        path = output.with_name(output.name + ".bad_clips.csv")
+        path = bad_clips_path(output)
         write_table(path, pd.DataFrame({"fname": names, "error": texts}))
         consequence = f"; their rows hold the mean of the others, see {path}"
     for text in texts[:SHOWN]:

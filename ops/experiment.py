@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -88,8 +89,27 @@ class Experiment:
     def check_startable(cls, config: dict[str, Any], experiments_dir: str | Path, resume: bool) -> None:
         """What `start` would refuse, found before anything long begins and without writing."""
         directory = cls.directory_of(config, experiments_dir)
+        if Path(experiments_dir).exists() and not Path(experiments_dir).is_dir():
+            raise DataError(f"{experiments_dir}: expected a folder for experiments, found a file")
         if directory.exists() and not resume and not cls._started_by_this_launch(config, experiments_dir):
             raise cls._exists(directory)
+
+    @classmethod
+    def nearest_to(cls, config: dict[str, Any], experiments_dir: str | Path) -> str | None:
+        """Where a config has no experiment yet: the one of the same label that differs least, in words."""
+        if cls.directory_of(config, experiments_dir).exists():
+            return None
+        own, nearest = settings_of(config), []
+        for path in sorted(Path(experiments_dir).glob(f"{config['label']}-*/config.json")):
+            with contextlib.suppress(DataError, KeyError, AttributeError):  # not this run's to judge
+                there = settings_of(cls.load(path.parent).config)
+                names = [name for name in {**own, **there} if own.get(name) != there.get(name)]
+                nearest.append((len(names), path.parent, names, there))
+        if not nearest:
+            return "no experiment of this label"
+        _, directory, names, there = min(nearest, key=lambda found: found[:2])
+        differing = ", ".join(f"{name} ({there.get(name)} there, {own.get(name)} here)" for name in names[:5])
+        return f"the nearest, {directory}, differs in {differing}"
 
     @classmethod
     def _started_by_this_launch(cls, config: dict[str, Any], experiments_dir: str | Path) -> bool:

@@ -28,7 +28,7 @@ from ops import console, warm_start
 from ops.calibration import calibration_of
 from ops.clip_checks import probe_clips
 from ops.cross_validation import run_folds
-from ops.ensembles import Prepare, load_member, note_on_seen_clips, score_clips
+from ops.ensembles import Prepare, load_member, note_on_seen_clips, report_bad_clips, score_clips
 from ops.errors import DataError
 from ops.experiment import Experiment, lock_file
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
@@ -266,9 +266,7 @@ def _predict_noisy(
     note = note_on_seen_clips(scores, len(fnames))
     if note:
         console.note(note)
-    if scores.errors:
-        first = next(iter(scores.errors.values()))
-        console.warn(f"{len(scores.errors)} noisy clips cannot be read and get the mean ({first})")
+    report_bad_clips(path, fnames, scores.errors)  # first: relabeling leaves them out
     write_predictions(path, scores.predictions.completed(fnames))
 
 

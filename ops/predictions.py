@@ -43,6 +43,11 @@ class Predictions:
         return Predictions(list(fnames), self.classes, rows)
 
 
+def bad_clips_path(path: str | Path) -> Path:
+    """The table of clips that could not be read, beside the predictions that give them the others' mean."""
+    return Path(path).with_name(Path(path).name + ".bad_clips.csv")
+
+
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Writes the table; its float64 read back bit by bit."""
     if "fname" in predictions.classes:

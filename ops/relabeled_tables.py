@@ -12,7 +12,7 @@ import pandas as pd
 from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.labels import decode_labels, encode_labels
-from ops.predictions import read_predictions
+from ops.predictions import bad_clips_path, read_predictions
 from ops.relabeling import parse_mode
 from ops.tables import read_table
 
@@ -31,6 +31,12 @@ class Relabeled:
         return f"kept {len(self.table)} of {self.n_clips} clips, {self.n_changed} with changed labels"
 
 
+def unread_clips(predictions: str | Path) -> list[str]:
+    """The clips that have no prediction of their own, only the others' mean."""
+    path = bad_clips_path(predictions)
+    return read_table(path, ["fname"])["fname"].tolist() if path.exists() else []
+
+
 def relabel_table(
     noisy_df: str | Path,
     prediction_paths: Sequence[str | Path],
@@ -39,11 +45,19 @@ def relabel_table(
 ) -> Relabeled:
     """Applies a mode to a noisy table, joined with its predictions by fname.
 
-    Several prediction tables are averaged, but for a strategy that compares them. calibrations: one
+    Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
+    prediction tables are averaged, but for a strategy that compares them. calibrations: one
     a prediction table; without, probabilities are taken as they are.
     """
     strategy, parameter = parse_mode(mode)
     noisy = read_table(noisy_df, ["fname", "labels"])
+    n_clips, notes = len(noisy), []
+    unread = {name for path in prediction_paths for name in unread_clips(path)} & set(noisy["fname"])
+    if unread:
+        noisy = noisy[~noisy["fname"].isin(unread)].reset_index(drop=True)
+        notes.append(f"note: {len(unread)} clips could not be read in prediction and are left out")
+    if noisy.empty:
+        raise DataError(f"{noisy_df}: none of its {n_clips} clips could be read in prediction")
     fnames = noisy["fname"].tolist()
     classes: list[str] = []
     tables = []
@@ -73,11 +87,10 @@ def relabel_table(
     if weights is not None:
         table["weight"] = weights
     table = table[kept]
-    notes = []
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
     if strategy.calibrated and not calibrations:
         notes.append(f"note: {mode} takes probabilities at their word; add --calibrate")
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
-    return Relabeled(table, len(noisy), int(changed.sum()), notes)
+    return Relabeled(table, n_clips, int(changed.sum()), notes)

@@ -56,6 +56,12 @@ def test_a_clip_plays(review, browser):
     assert browser.run("return document.querySelector('audio').closest('.card').ariaLabel") == FNAMES[3]
 
 
+def test_keys_decide_on_the_first_clip_of_a_fresh_page(review, browser):
+    browser.open(review.page)
+    browser.press("d")
+    assert browser.find("#progress").text.startswith("1 of 6 decided")
+
+
 def test_filters(review, browser):
     browser.open(review.page)
     browser.choose("#status", "dropped")

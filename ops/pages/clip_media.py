@@ -6,6 +6,7 @@ Size: 10 s take some 70 kB of sound and 35 kB of picture in the page.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import soundfile
 import torch
 from PIL import Image
 
+from ops import console
 from ops.audio import SAMPLE_RATE, read_audio, read_header
 from ops.errors import DataError
 from ops.features import LogSpectrogram
@@ -70,6 +72,16 @@ class ClipMedia:
         file = io.BytesIO()
         image.save(file, "PNG", optimize=True)
         return file.getvalue()
+
+
+def warn_of_unreadable(clips: Sequence[dict[str, Any]], folder: str | Path) -> bool:
+    """Whether a page shows clips without their sound; a warning says so. DataError where all are."""
+    errors = [clip["error"] for clip in clips if "error" in clip]
+    if errors and len(errors) == len(clips):
+        raise DataError(f"{folder}: none of the {len(clips)} clips of the page can be read; {errors[0]}")
+    if errors:
+        console.warn(f"{len(errors)} of the page's {len(clips)} clips could not be read; {errors[0]}")
+    return bool(errors)
 
 
 def encode_mp3(audio: np.ndarray) -> bytes:

@@ -113,6 +113,7 @@ function setUp() {
     if (!decisions.stored && decisions.made.size) event.preventDefault();
   });
   const onCard = (act) => () => {
+    if (!list.card) list.go(0);
     if (list.card) act(list.card);
   };
   listenToKeys({

@@ -1,0 +1,129 @@
+"""What a newcomer ran into: outputs over inputs, --resume of nothing, clips that nobody could read."""
+
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+import create_class_map
+import predict_2d_cnn
+import relabel_noisy_data
+import report_experiment
+import review_labels
+import score_predictions
+import train_2d_cnn
+from ops.errors import DataError
+
+
+@pytest.mark.parametrize(
+    "main, flags",
+    [
+        (create_class_map.main, ["--train_df={0}", "--output_file={0}"]),
+        (
+            relabel_noisy_data.main,
+            ["--noisy_df={0}", "--noisy_predictions_df={1}", "--mode=scoring_1", "--output_df={0}"],
+        ),
+        (
+            relabel_noisy_data.main,
+            ["--noisy_df={1}", "--noisy_predictions_df", "{1}", "{0}", "--mode=scoring_1", "--output_df={0}"],
+        ),
+        (score_predictions.main, ["--truth_df={0}", "--predictions_df={1}", "--csv={2}"]),
+    ],
+)
+def test_an_output_never_replaces_an_input(main, flags, tmp_path, capsys):
+    first, second, link = (tmp_path / name for name in ("a.csv", "b.csv", "link.csv"))
+    first.write_text("fname,labels\na,X\n")
+    second.write_text("X,fname\n0.5,a\n")
+    link.symlink_to(first)
+    with pytest.raises(SystemExit) as stopped:
+        main([flag.format(first, second, link) for flag in flags])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and len(error.splitlines()) == 1
+    assert "would be overwritten; give another file" in error
+    assert first.read_text() == "fname,labels\na,X\n" and second.read_text() == "X,fname\n0.5,a\n"
+
+
+def test_resume_with_nothing_to_continue_names_the_nearest_experiment(training_flags, tmp_path, capsys):
+    train_2d_cnn.main(training_flags("--folds", "0", epochs=2))
+    (first,) = (tmp_path / "experiments").iterdir()
+    capsys.readouterr()
+    train_2d_cnn.main(training_flags("--folds", "0", "--resume", epochs=1))
+    warning = capsys.readouterr().err
+    assert f"the nearest, {first}, differs in epochs (2 there, 1 here)" in warning
+    train_2d_cnn.main(training_flags("--folds", "0", "--resume", epochs=1))
+    assert "nothing to continue" not in capsys.readouterr().err
+    train_2d_cnn.main(training_flags("--folds", "0", "--resume", epochs=1, label="other"))
+    assert "a new experiment begins; no experiment of this label" in capsys.readouterr().err
+
+
+def test_experiments_dir_that_is_a_file(toy, training_flags):
+    with pytest.raises(DataError, match="expected a folder for experiments, found a file"):
+        train_2d_cnn.main(training_flags(experiments_dir=toy.classmap))
+
+
+@pytest.fixture
+def experiment(training_flags, only_experiment):
+    train_2d_cnn.main(training_flags(epochs=1))
+    return only_experiment()
+
+
+def test_clips_that_prediction_could_not_read_are_not_chosen(toy, experiment, tmp_path, capsys):
+    folder, output, kept = tmp_path / "noisy", tmp_path / "preds.csv", tmp_path / "kept.csv"
+    shutil.copytree(toy.folder / "train_noisy", folder)
+    fname = pd.read_csv(toy.folder / "train_noisy.csv")["fname"][0]
+    predict = [f"--experiment={experiment}", f"--test_df={toy.folder / 'train_noisy.csv'}"]
+    predict += [f"--test_data_dir={folder}", f"--classmap={toy.classmap}", f"--output_df={output}"]
+    predict += ["--num_workers=0", "--device=cpu"]
+    relabel = [f"--noisy_df={toy.folder / 'train_noisy.csv'}", f"--noisy_predictions_df={output}"]
+    relabel += [f"--output_df={kept}", "--mode=scoring_16"]
+
+    (folder / fname).write_bytes(b"no audio")
+    assert predict_2d_cnn.main(predict) == 3
+    relabel_noisy_data.main(relabel)
+    assert len(pd.read_csv(kept)) == 15 and fname not in set(pd.read_csv(kept)["fname"])
+    out = capsys.readouterr().out
+    assert "kept 15 of 16 clips" in out and "1 clips could not be read in prediction and are left out" in out
+
+    shutil.copy(toy.folder / "train_noisy" / fname, folder / fname)
+    assert predict_2d_cnn.main(predict) == 0
+    assert not (tmp_path / "preds.csv.bad_clips.csv").exists()
+    relabel_noisy_data.main(relabel)
+    assert len(pd.read_csv(kept)) == 16
+
+
+def test_pages_say_which_clips_have_no_sound(toy, experiment, tmp_path, capsys):
+    folder, page = tmp_path / "clips", tmp_path / "page.html"
+    shutil.copytree(toy.folder / "train_curated", folder)
+    (folder / "curated_0003.wav").write_bytes(b"no audio")
+    report = [f"--experiment={experiment}", f"--output={page}", f"--train_data_dir={folder}"]
+    assert report_experiment.main(report) == 3
+    assert re.search(r"1 of the page's \d+ clips could not be read; .*curated_0003", capsys.readouterr().err)
+    page.unlink()
+    with pytest.raises(DataError, match=r"none of the \d+ clips of the page can be read"):
+        report_experiment.main([*report[:2], f"--train_data_dir={toy.folder / 'test'}"])
+    assert not page.exists()
+
+    noisy = toy.folder / "train_noisy.csv"
+    frame = pd.read_csv(noisy)
+    preds = pd.DataFrame(0.5, index=range(len(frame)), columns=sorted({"Alarm", "Bell"})).assign(
+        fname=frame["fname"]
+    )
+    preds.to_csv(tmp_path / "preds.csv", index=False)
+    flags = [f"--noisy_df={noisy}", f"--relabeled_df={noisy}", f"--output={page}"]
+    flags += [f"--noisy_predictions_df={tmp_path / 'preds.csv'}", f"--noisy_data_dir={toy.folder / 'test'}"]
+    with pytest.raises(DataError, match="none of the 16 clips"):
+        review_labels.main(flags)
+    assert not page.exists()
+
+
+def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags, only_experiment, capsys):
+    test = {"test_data_dir": toy.folder / "test", "sample_submission": toy.folder / "sample_submission.csv"}
+    train_2d_cnn.main(training_flags(**test, epochs=1))
+    submission = only_experiment() / "predictions/submission.csv"
+    capsys.readouterr()
+    tables = []
+    for path in (only_experiment(), submission):
+        score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
+        tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
+    assert tables[0] == tables[1]
