@@ -1,5 +1,6 @@
 """What a newcomer ran into: outputs over inputs, --resume of nothing, clips that nobody could read."""
 
+import json
 import re
 import shutil
 
@@ -106,9 +107,8 @@ def test_pages_say_which_clips_have_no_sound(toy, experiment, tmp_path, capsys):
 
     noisy = toy.folder / "train_noisy.csv"
     frame = pd.read_csv(noisy)
-    preds = pd.DataFrame(0.5, index=range(len(frame)), columns=sorted({"Alarm", "Bell"})).assign(
-        fname=frame["fname"]
-    )
+    classes = list(json.loads(toy.classmap.read_text()))
+    preds = pd.DataFrame(0.5, index=range(len(frame)), columns=classes).assign(fname=frame["fname"])
     preds.to_csv(tmp_path / "preds.csv", index=False)
     flags = [f"--noisy_df={noisy}", f"--relabeled_df={noisy}", f"--output={page}"]
     flags += [f"--noisy_predictions_df={tmp_path / 'preds.csv'}", f"--noisy_data_dir={toy.folder / 'test'}"]
