@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on synthetic data: train on curated clips, predict the noisy ones, keep those on which
-# labels and prediction agree, train again with them. `make demo` runs it; under 4 minutes on 2 cores.
+# labels and prediction agree, train again with them. `make demo` runs it; about 4 minutes on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python}
