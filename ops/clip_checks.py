@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops import distributed
-from ops.audio import MissingAudioError, read_audio, read_header
+from ops.audio import MissingAudioError, read_header
 from ops.console import progress
 from ops.errors import DataError
 from ops.suggestions import nearest_path
@@ -26,32 +26,31 @@ def clip_path(data_dir: str | Path, fname: str) -> Path:
 
 
 def probe_clips(
-    fnames: Sequence[str], data_dir: str | Path, table: str | Path, decode: bool = False
+    fnames: Sequence[str], data_dir: str | Path, table: str | Path
 ) -> tuple[list[Path], list[int | DataError]]:
-    """Paths and lengths (samples at 44,100 Hz) of all clips, a DataError where one is unusable.
+    """Paths and lengths (samples at 44,100 Hz) by the headers, a DataError where a clip is unusable.
 
-    Reads headers; with `decode` every sample, which takes as long as an epoch's reading. Raises
-    DataError where the folder is missing or an fname leads out of it. Under torchrun each process reads
-    its share of the clips.
+    Raises DataError where the folder is missing or an fname leads out of it. Under torchrun each process
+    reads its share of the clips.
     """
     if not Path(data_dir).is_dir():
         near = nearest_path(data_dir)
         raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none{near}")
-    return _probe(fnames, lambda fname: clip_path(data_dir, fname), decode)
+    return _probe(fnames, lambda fname: clip_path(data_dir, fname))
 
 
 def probe_files(paths: Sequence[Path]) -> list[int | DataError]:
     """Lengths (samples at 44,100 Hz) by the files' headers, a DataError where one is unusable."""
-    return _probe(paths, Path, decode=False)[1]
+    return _probe(paths, Path)[1]
 
 
 def _probe(
-    clips: Sequence[str | Path], locate: Callable[[str | Path], Path], decode: bool
+    clips: Sequence[str | Path], locate: Callable[[str | Path], Path]
 ) -> tuple[list[Path], list[int | DataError]]:
     def probe(clip: str | Path) -> tuple[Path, int | DataError]:
         path = locate(clip)
         try:
-            return path, len(read_audio(path)) if decode else read_header(path).n_samples
+            return path, read_header(path).n_samples
         except DataError as error:
             return path, error
 

@@ -271,11 +271,6 @@ def _commit_hash() -> str:
     return _git("rev-parse", "HEAD") or "unknown"
 
 
-def code_is_modified() -> bool:
-    """Whether tracked files differ from the commit."""
-    return bool(_git("status", "--porcelain", "--untracked-files=no"))
-
-
 def _git(*arguments: str) -> str:
     """What git prints in this repository; empty where there is none."""
     try:

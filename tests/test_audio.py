@@ -15,6 +15,7 @@ import soundfile
 
 from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
 from ops.clip_checks import clip_path, probe_clips, raise_if_any
+from ops.data_report import Source, check_headers
 from ops.errors import DataError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -463,8 +464,12 @@ def test_a_damaged_clip_shows_when_it_is_decoded(data_dir):
     (data_dir / "cut.flac").write_bytes(encoded(data_dir / "tmp", NOISE, format="FLAC")[:30_000])
     fnames = ["cut.flac", "a.wav"]
     assert probe_clips(fnames, data_dir, "t.csv")[1] == [len(NOISE), len(STEPS)]
-    _, (error, length) = probe_clips(fnames, data_dir, "t.csv", decode=True)
-    assert "cut.flac: cannot be decoded" in str(error) and length == len(STEPS)
+    table = data_dir.parent / "t.csv"
+    table.write_text("fname\ncut.flac\na.wav\n")
+    assert check_headers([Source(str(table), str(data_dir), "test")], {}) == []
+    source = Source(str(table), str(data_dir), "test")
+    (problem,) = check_headers([source], {}, decode=True)
+    assert "cut.flac: cannot be decoded" in problem.detail and source.clips["a.wav"][1] == len(STEPS)
 
 
 def test_unusable_clips_are_counted_and_ten_are_named(data_dir):
