@@ -24,7 +24,7 @@ from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
 from ops import cli, console, distributed, training_cli
 from ops.clip_checks import probe_clips, probe_files
-from ops.ensembles import load_member, note_on_seen_clips, report_bad_clips, score_clips
+from ops.ensembles import load_member, note_on_seen_clips, readable_clips, report_bad_clips, score_clips
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
@@ -71,6 +71,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     training_cli.add_device_arguments(group)
     training_cli.add_acceleration_arguments(group)
+    training_cli.add_adaptation_argument(group)
     args = parser.parse_args(argv)
     check_form(parser, args)
     training_cli.check_compiler(parser, args)
@@ -115,6 +116,8 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
     classes = experiments[0].config["data"]["classes"]
     if args.classmap:
         classes = list(load_class_map(args.classmap))
+    fnames, paths, lengths = find_clips(args)
+    clips = readable_clips(fnames, paths, lengths) if args.adapt_batch_norm else None
     members = [
         load_member(
             experiment,
@@ -125,10 +128,11 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
             args.device,
             args.amp,
             args.compile,
+            clips,
+            args.num_workers,
         )
         for experiment in experiments
     ]
-    fnames, paths, lengths = find_clips(args)
     scores = score_clips(
         members,
         fnames,

@@ -40,9 +40,12 @@ from ops.cli import print_table  # noqa: E402
 
 @dataclass(frozen=True)
 class Method:
-    """Either a noisy table to train on as it is, or rounds; a mode's {0.3} means 0.3 of the noisy clips."""
+    """Noisy clips with their labels as they are, "given" or the "truth", or rounds; or neither.
 
-    table: str | None = None
+    A round's {0.3} means 0.3 of the noisy clips.
+    """
+
+    labels: str | None = None
     rounds: tuple[str, ...] = ()
     flags: dict = field(default_factory=dict)
 
@@ -52,13 +55,13 @@ PUBLISHED = {**SHARED, "no_out_of_fold": True}
 OURS = {"calibrate": True, "share_last_round": True}
 METHODS = {
     "curated": Method(),
-    "all": Method("train_noisy.csv", flags=SHARED),
+    "all": Method("given", flags=SHARED),
     "published": Method(
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
     # Choosing by rank first: a network of few clips trusts itself too much for correct_<p>.
     "ours": Method(rounds=("scoring_{0.3}", "correct-soft_0.5", "correct-soft_0.3"), flags=OURS),
-    "oracle": Method("train_noisy_truth.csv", flags=SHARED),
+    "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
     "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
     "scoring_out_of_fold": Method(
@@ -91,7 +94,7 @@ QUALITY = ["noisy_clips", "kept_precision", "kept_recall", "label_precision", "l
 def settings_of(args: argparse.Namespace, name: str, seed: int) -> dict:
     """The training flags of a method's run, but for its paths."""
     method = METHODS[name]
-    first = args.curated_epochs if method.rounds or method.table is None else args.epochs
+    first = args.curated_epochs if method.rounds or method.labels is None else args.epochs
     flags = {**training_flags(args, seed, first), **method.flags}
     if method.rounds:
         # Augmentation ends as many epochs before the end as in the runs without rounds.
@@ -101,9 +104,10 @@ def settings_of(args: argparse.Namespace, name: str, seed: int) -> dict:
 
 def run_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> Run:
     method = METHODS[name]
-    return Run.of(
-        args, f"{name}-seed_{seed}", layout, [method.table, method.rounds, settings_of(args, name, seed)]
-    )
+    given = method.rounds or method.labels == "given"
+    noise = f"noise_{layout.label_noise:g}-" if given else ""
+    settings = [noise, method.labels, method.rounds, settings_of(args, name, seed)]
+    return Run.of(args, f"{noise}{name}-seed_{seed}", layout, settings)
 
 
 def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict:
@@ -113,7 +117,8 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
     noisy_dir = f"--noisy_train_data_dir={layout.folder / 'train_noisy'}"
 
     def plain() -> dict:
-        noisy = [f"--noisy_train_df={layout.folder / method.table}", noisy_dir] if method.table else []
+        table = {"given": layout.noisy_df, "truth": layout.truth_df}.get(method.labels)
+        noisy = [f"--noisy_train_df={table}", noisy_dir] if table else []
         experiments = run.folder / "experiments"
         # The label of round 0, so that rounds find the run on curated clips done.
         return {**test_scores(layout, train([*flags, *noisy, "--label=round_0"], experiments)), "rounds": []}
@@ -123,8 +128,7 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
         modes = [mode_of(mode, layout) for mode in method.rounds]
         run_noisy_rounds.main(
             [*flags, "--rounds", *modes, f"--rounds_dir={run.folder / 'rounds'}", "--network=2d"]
-            + [f"--noisy_train_df={layout.folder / 'train_noisy.csv'}", noisy_dir]
-            + [f"--noisy_truth_df={layout.folder / 'train_noisy_truth.csv'}"]
+            + [f"--noisy_train_df={layout.noisy_df}", noisy_dir, f"--noisy_truth_df={layout.truth_df}"]
         )
         rows = pd.read_csv(run.folder / "rounds" / "rounds.csv")
         scored = [
@@ -259,7 +263,10 @@ def main(argv: list[str] | None = None) -> None:
                     found = run_of(args, name, layout, seed).result()
                     if found is None and not args.report_only:
                         found = work(args, name, layout, seed)
-                        print(f"{layout.name} seed {seed} {name}: {found['lwlrap']:.4f}", flush=True)
+                        print(
+                            f"{layout.name} noise {label_noise:g} seed {seed} {name}: {found['lwlrap']:.4f}",
+                            flush=True,
+                        )
                     if found is not None:
                         results[rotation, label_noise, seed, name] = found
     report(args, results)

@@ -38,7 +38,10 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set in the competition's form: which folds are what, and how many labels are wrong."""
+    """A data set in the competition's form: which folds are what, and how many labels are wrong.
+
+    The clips of a rotation, and their true labels, are the same whatever the label noise.
+    """
 
     source: str
     rotation: int
@@ -47,11 +50,19 @@ class Layout:
 
     @property
     def name(self) -> str:
-        return f"{self.source}-rotation_{self.rotation}-noise_{self.label_noise:g}"
+        return f"{self.source}-rotation_{self.rotation}"
+
+    @property
+    def noisy_df(self) -> Path:
+        return self.folder / f"train_noisy_{self.label_noise:g}.csv"
+
+    @property
+    def truth_df(self) -> Path:
+        return self.folder / "train_noisy_truth.csv"
 
     @property
     def n_noisy(self) -> int:
-        return len(read_table(self.folder / "train_noisy.csv", ["fname"]))
+        return len(read_table(self.truth_df, ["fname"]))
 
     def flags(self) -> list[str]:
         """Training flags: curated and test clips."""
@@ -65,17 +76,17 @@ class Layout:
 
 
 def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> Layout:
-    """Makes the layout's folder unless it is there; whole or not at all."""
-    name = f"{args.source}-{rotation}-{label_noise:g}-{args.p_two:g}"
+    """Makes the layout's folder, or adds its noisy table, unless it is there; whole or not at all."""
+    name = f"{args.source}-{rotation}-{args.p_two:g}"
     layout = Layout(args.source, rotation, label_noise, args.work_dir / "layouts" / name)
-    if layout.folder.exists():
+    if layout.noisy_df.exists():
         return layout
     parts = PARTS[args.source]
 
     def folds(part: str) -> list[str]:
         return [str((ord(letter) - ord("A") + rotation - 1) % 4 + 1) for letter in parts[part]]
 
-    temporary = layout.folder.with_name(name + ".tmp")
+    temporary = layout.folder.with_name(f"{name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(args.data_script), str(temporary), "--source", args.source]
@@ -89,7 +100,14 @@ def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> 
         create_class_map.main(
             [f"--train_df={temporary / 'train_curated.csv'}", f"--output_file={temporary / 'classmap.json'}"]
         )
-    os.replace(temporary, layout.folder)
+    os.replace(temporary / "train_noisy.csv", temporary / layout.noisy_df.name)
+    if layout.folder.exists():
+        if (temporary / layout.truth_df.name).read_bytes() != layout.truth_df.read_bytes():
+            sys.exit(f"{layout.folder}: was made of other clips; give another --work_dir")
+        os.replace(temporary / layout.noisy_df.name, layout.noisy_df)
+        shutil.rmtree(temporary)
+    else:
+        os.replace(temporary, layout.folder)
     return layout
 
 
@@ -105,6 +123,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--amp", action="store_true")
+    parser.add_argument(
+        "--adapt_batch_norm", action="store_true", help="in all runs, and for all their predictions"
+    )
     parser.add_argument("--report_only", action="store_true", help="of the runs that are there, train none")
 
 
@@ -131,7 +152,7 @@ def training_flags(args: argparse.Namespace, seed: int, epochs: int) -> dict[str
         "device": args.device,
         "num_workers": args.num_workers,
     }
-    return {**flags, **({"amp": True} if args.amp else {})}
+    return {**flags, **{name: True for name in ("amp", "adapt_batch_norm") if getattr(args, name)}}
 
 
 def spelled(flags: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def training_loader(
     share = distributed.rank(), distributed.world_size()
     batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold, *share)
     collate = collate_plans if dataset.on_device else pad_collate
-    return _loader(dataset, batches, num_workers, pin_memory, persistent=True, collate=collate), batches
+    return make_loader(dataset, batches, num_workers, pin_memory, True, collate), batches
 
 
 def evaluation_loader(
@@ -134,6 +134,7 @@ def evaluation_loader(
     num_workers: int,
     pin_memory: bool,
     batches: list[list[int]] | None = None,
+    persistent: bool = False,
 ) -> DataLoader:
     """The loader of whole clips without augmentation, clips of similar length together.
 
@@ -141,12 +142,18 @@ def evaluation_loader(
     """
     if batches is None:
         batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
-    return _loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent=False)
+    return make_loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent)
 
 
-def _loader(
-    dataset, batches, num_workers: int, pin_memory: bool, persistent: bool, collate=pad_collate
+def make_loader(
+    dataset: Dataset,
+    batches: Iterable[list],
+    num_workers: int,
+    pin_memory: bool,
+    persistent: bool = False,
+    collate: Callable[[list], dict] = pad_collate,
 ) -> DataLoader:
+    """The loader of these batches of the data set's keys; persistent workers stay for the next pass."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user's choice
         return DataLoader(

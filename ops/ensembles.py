@@ -14,6 +14,7 @@ from torch import nn
 
 from ops import console
 from ops.acceleration import accelerate
+from ops.adaptation import adapt_batch_norms
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN
 from ops.datasets import Clip
@@ -61,8 +62,13 @@ def load_member(
     device: torch.device,
     amp: bool = False,
     compile_network: bool = False,
+    adapt_to: Sequence[Clip] | None = None,
+    num_workers: int = 0,
 ) -> Member:
-    """The best models of all finished folds of an experiment of these classes (classmap names them)."""
+    """The best models of all finished folds of an experiment of these classes (classmap names them).
+
+    adapt_to: clips that their batch norms take statistics of, see ops.adaptation.
+    """
     if list(classes) != experiment.config["data"]["classes"]:
         raise DataError(
             f"{classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
@@ -75,8 +81,11 @@ def load_member(
         except (TypeError, ValueError) as error:
             raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
         load_weights(model, experiment.checkpoint(fold, "best_model"))
-        prepare(model.eval())
-        accelerate(model.to(device), device, amp, compile_network)
+        model.eval().to(device)
+        if adapt_to is not None:
+            adapt_batch_norms(model, adapt_to, experiment.config, num_workers, device)
+        prepare(model)
+        accelerate(model, device, amp, compile_network)
         models.append(model)
     return Member(experiment, folds, models)
 
@@ -109,7 +118,7 @@ def score_clips(
     usable = [usable_folds(member, fnames, out_of_fold) for member in members]
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
     rows = [row for row in range(len(fnames)) if row not in errors]
-    clips = [Clip(fnames[row], paths[row], lengths[row]) for row in rows]
+    clips = readable_clips(fnames, paths, lengths)
     windows, owners = split_into_windows(clips, window_seconds)
     models = [model for member in members for model in member.models]
     scored = predict_in_shards(
@@ -130,6 +139,14 @@ def score_clips(
     predictions = Predictions([fnames[rows[i]] for i in good], classes, join_windows(mean, owners)[good])
     seen_by_all = int(seen_by_every_fold(usable)[[rows[i] for i in good]].sum())
     return Scores(predictions, dict(sorted(errors.items())), seen_by_all)
+
+
+def readable_clips(
+    fnames: Sequence[str], paths: Sequence[Path], lengths: Sequence[int | DataError]
+) -> list[Clip]:
+    """The clips whose headers ops.clip_checks could read."""
+    rows = zip(fnames, paths, lengths, strict=True)
+    return [Clip(*row) for row in rows if not isinstance(row[2], DataError)]
 
 
 def usable_folds(member: Member, fnames: Sequence[str], out_of_fold: bool) -> np.ndarray:

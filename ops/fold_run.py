@@ -16,6 +16,7 @@ from torch import nn
 
 from ops import distributed
 from ops.acceleration import accelerate
+from ops.adaptation import adapt_batch_norms, require_enough
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, training_loader
@@ -29,7 +30,7 @@ from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, write_predictions
 from ops.replicas import share_weights
 from ops.run_tables import Tables, split_fold
-from ops.sharding import predict_together
+from ops.sharding import predict_together, share_clips
 from ops.summaries import FoldSummaries, NoSummaries
 from ops.training import Trainer, probabilities, validation_metrics
 from ops.transforms import Augmentation
@@ -76,6 +77,10 @@ def run_fold(
     config = experiment.config
     training, validation = split_fold(tables, config["data"], fold)
     experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
+    if config["train"].get("adapt_batch_norm"):  # not only after hours of training
+        for clips, what in ((validation, "validation"), (tables.holdout, "holdout"), (tables.test, "test")):
+            if clips:
+                require_enough(len(clips), f"{what} clips in fold {fold}")
     torch.manual_seed(config["train"]["seed"] + fold)
     model = build_network(config["network"])
     if config["train"].get("init_from"):
@@ -85,8 +90,7 @@ def run_fold(
     accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
     best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 
-    distributed.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
-    share_weights(model)
+    best_model = experiment.checkpoint(fold, "best_model")
     # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
     results = {"metric": None, "best_epoch": best["best_epoch"]}
     for name, clips, fnames, metric in (
@@ -95,6 +99,9 @@ def run_fold(
         (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
     ):
         if clips:
+            # Each table anew from the best model: what another one adapted must not matter.
+            distributed.from_main(lambda: load_weights(model, best_model) and None)
+            share_weights(model)
             logits = _predict(model, clips, name, config, runtime, stop)
             predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
             if fnames is not None:
@@ -156,6 +163,9 @@ def _train(
         )
     progress = trainer.progress
     truth = np.stack([clip.labels for clip in validation])
+    to_validate = share_clips(
+        validation, train["batch_size"], runtime.num_workers, runtime.device, persistent=True
+    )
     summaries = NoSummaries()
     if distributed.is_main():
         from_step = progress.epoch * batches.n_batches + progress.batch
@@ -176,15 +186,7 @@ def _train(
                 loader, batches, runtime.log_interval, summaries, f"{name} training"
             )
             logits, valid_loss, errors = predict_together(
-                [model],
-                validation,
-                train["batch_size"],
-                runtime.num_workers,
-                len(classes),
-                runtime.device,
-                f"{name} validation",
-                loss_fn,
-                stop,
+                [model], to_validate, len(classes), runtime.device, f"{name} validation", loss_fn, stop
             )
             raise_if_any(list(errors.values()), data["train_df"])
             _require_finite(logits, epoch, "validation clips")
@@ -225,11 +227,12 @@ def _predict(
     runtime: Runtime,
     stop: StopRequest,
 ) -> np.ndarray:
-    """(clips, classes) logits of whole clips."""
+    """(clips, classes) logits of whole clips, with batch norms adapted to them where that is asked for."""
     batch_size, n_classes = config["train"]["batch_size"], config["network"]["n_classes"]
-    logits, _, errors = predict_together(
-        [model], clips, batch_size, runtime.num_workers, n_classes, runtime.device, name, stop=stop
-    )
+    if config["train"].get("adapt_batch_norm"):
+        adapt_batch_norms(model, clips, config, runtime.num_workers, runtime.device)
+    share = share_clips(clips, batch_size, runtime.num_workers, runtime.device)
+    logits, _, errors = predict_together([model], share, n_classes, runtime.device, name, stop=stop)
     raise_if_any(list(errors.values()), name)
     return logits[0]
 

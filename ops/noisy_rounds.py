@@ -28,7 +28,14 @@ from ops import console, warm_start
 from ops.calibration import calibration_of
 from ops.clip_checks import probe_clips
 from ops.cross_validation import run_folds
-from ops.ensembles import Prepare, load_member, note_on_seen_clips, report_bad_clips, score_clips
+from ops.ensembles import (
+    Prepare,
+    load_member,
+    note_on_seen_clips,
+    readable_clips,
+    report_bad_clips,
+    score_clips,
+)
 from ops.errors import DataError
 from ops.experiment import Experiment, lock_file
 from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
@@ -238,6 +245,8 @@ def _predict_noisy(
     if path.exists():
         return
     console.note(f"round {number}: predicting the noisy clips")
+    fnames = read_table(plan.noisy_df, ["fname"])["fname"].tolist()
+    clips = fnames, *probe_clips(fnames, data["noisy_train_data_dir"], plan.noisy_df)
     member = load_member(
         experiment,
         data["classes"],
@@ -247,13 +256,13 @@ def _predict_noisy(
         runtime.device,
         train["amp"],
         train["compile"],
+        readable_clips(*clips) if train.get("adapt_batch_norm") else None,
+        runtime.num_workers,
     )
     with StopRequest() as stop:
-        fnames = read_table(plan.noisy_df, ["fname"])["fname"].tolist()
         scores = score_clips(
             [member],
-            fnames,
-            *probe_clips(fnames, data["noisy_train_data_dir"], plan.noisy_df),
+            *clips,
             plan.noisy_df,
             train["batch_size"],
             runtime.num_workers,

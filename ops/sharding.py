@@ -6,10 +6,12 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ops import distributed
 from ops.batching import batches_by_length
@@ -26,47 +28,61 @@ _Part = tuple[
 ]  # rows of the table, their logits, errors by position
 
 
+@dataclass(frozen=True)
+class Share:
+    """This process's clips of a table of n_clips: rows of the table, in the order of their loader."""
+
+    n_clips: int
+    rows: list[int]
+    loader: DataLoader
+
+
+def share_clips(
+    clips: Sequence[Clip], batch_size: int, num_workers: int, device, persistent: bool = False
+) -> Share:
+    """The batches are those of a single process, dealt out; persistent where they are scored many times."""
+    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
+    own = batches[distributed.rank() :: distributed.world_size()]
+    return _share(clips, own, num_workers, device, persistent)
+
+
+def _share(
+    clips: Sequence[Clip], batches: list[list[int]], num_workers: int, device, persistent: bool = False
+) -> Share:
+    """A loader of these batches' clips in a row, which numbers them so."""
+    rows = [index for batch in batches for index in batch]
+    ends = np.cumsum([len(batch) for batch in batches])
+    renumbered = [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=True)]
+    chosen = [clips[index] for index in rows]
+    pin_memory = device.type == "cuda"
+    return Share(
+        len(clips), rows, evaluation_loader(chosen, 0, num_workers, pin_memory, renumbered, persistent)
+    )
+
+
 def predict_together(
     models: list[nn.Module],
-    clips: Sequence[Clip],
-    batch_size: int,
-    num_workers: int,
+    share: Share,
     n_classes: int,
     device,
     description: str,
     loss_fn: Loss | None = None,
     stop: StopRequest | None = None,
 ) -> tuple[np.ndarray, float, dict[int, DataError]]:
-    """ops.training.predict over the clips, each process its share of the batches; all get everything.
-
-    The batches are those of a single process, and so are the logits.
-    """
-    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
-    own, loader = _loader_of(
-        clips, batches[distributed.rank() :: distributed.world_size()], num_workers, device
-    )
-    logits, loss, errors = predict(models, loader, n_classes, device, description, loss_fn, stop)
-    done = len(own) - len(errors)
-    errors = {own[row]: error for row, error in errors.items()}
-    merged = np.empty((len(models), len(clips), n_classes), dtype=np.float32)
+    """ops.training.predict over a table, each process its share of it; all get everything."""
+    logits, loss, errors = predict(models, share.loader, n_classes, device, description, loss_fn, stop)
+    done = len(share.rows) - len(errors)
+    errors = {share.rows[row]: error for row, error in errors.items()}
+    merged = np.empty((len(models), share.n_clips, n_classes), dtype=np.float32)
     loss_sum = n_done = 0
     all_errors: dict[int, DataError] = {}
-    found = distributed.gather((own, logits, loss, done, errors))
+    found = distributed.gather((share.rows, logits, loss, done, errors))
     for rows, part, part_loss, part_done, part_errors in found:
         merged[:, rows] = part
         all_errors |= part_errors
         if part_done:
             loss_sum, n_done = loss_sum + part_loss * part_done, n_done + part_done
     return merged, loss_sum / n_done if n_done else float("nan"), all_errors
-
-
-def _loader_of(clips: Sequence[Clip], batches: list[list[int]], num_workers: int, device):
-    """The clips of these batches in a row, and a loader of the batches that numbers them so."""
-    own = [index for batch in batches for index in batch]
-    ends = np.cumsum([len(batch) for batch in batches])
-    renumbered = [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=True)]
-    chosen = [clips[index] for index in own]
-    return own, evaluation_loader(chosen, 0, num_workers, device.type == "cuda", renumbered)
 
 
 def predict_in_shards(
@@ -89,17 +105,16 @@ def predict_in_shards(
     an output nothing is kept.
     """
     if output is None:
-        logits, _, errors = predict_together(
-            models, clips, batch_size, num_workers, n_classes, device, "prediction", stop=stop
-        )
+        share = share_clips(clips, batch_size, num_workers, device)
+        logits, _, errors = predict_together(models, share, n_classes, device, "prediction", stop=stop)
         return (logits, errors) if distributed.is_main() else None
     folder = shards_folder(output)
     batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
 
     def score(description: str, batches: list[list[int]]) -> _Part:
-        rows, loader = _loader_of(clips, batches, num_workers, device)
-        logits, _, errors = predict(models, loader, n_classes, device, description, stop=stop)
-        return np.array(rows, dtype=np.int64), logits, errors
+        share = _share(clips, batches, num_workers, device)
+        logits, _, errors = predict(models, share.loader, n_classes, device, description, stop=stop)
+        return np.array(share.rows, dtype=np.int64), logits, errors
 
     n_shards = min(len(batches), MOST_SHARDS)
     if distributed.world_size() == 1 and not folder.exists():

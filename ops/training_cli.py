@@ -51,6 +51,15 @@ def add_acceleration_arguments(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_adaptation_argument(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--adapt_batch_norm",
+        action="store_true",
+        help="predict with BatchNorm statistics of the clips predicted, all of a table together: for clips "
+        "recorded unlike those of training",
+    )
+
+
 def check_compiler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """parser.error where --compile has no compiler."""
     missing = missing_compiler() if args.compile else None
@@ -210,6 +219,7 @@ def add_training_arguments(
     group.add_argument("--save_every", type=cli.COUNT, default=1, help="epochs between kept models")
     add_device_arguments(group)
     add_acceleration_arguments(group)
+    add_adaptation_argument(group)
 
 
 def check_training_arguments(
@@ -303,6 +313,9 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
         "train": {key: getattr(args, key) for key in train_keys.split()},
         "label": args.label,
     }
+    # Entries of such runs alone: others keep the names they have always had.
+    if args.adapt_batch_norm:
+        config["train"]["adapt_batch_norm"] = True
     if getattr(args, "init_from", None):
         config["train"]["init_from"] = warm_start.describe(args.init_from)
     return config

@@ -121,7 +121,7 @@ RUNTIME_FLAGS = {
 
 @pytest.mark.parametrize("script, kind", [(train_2d_cnn, "2d"), (train_hierarchical_cnn, "1d")])
 def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
-    args = script.parse_args([*REQUIRED, "--folds", "0"])
+    args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm"])
     config = training_cli.training_config(args, kind, {"a": 0, "b": 1})
     placed = {*config["network"], *config["data"], *config["train"], *RUNTIME_FLAGS}
     renamed = {"no_frequency_encoding"}  # stored as frequency_encoding
