@@ -55,6 +55,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--later_epochs", type=cli.COUNT, help="epochs of the rounds after round 0; without it --epochs"
     )
     group.add_argument(
+        "--equal_steps",
+        action="store_true",
+        help="more epochs for rounds that keep fewer clips: as many steps as all noisy clips would take",
+    )
+    group.add_argument(
         "--share_last_round",
         action="store_true",
         help="train every fold of the last round on all kept clips: no prediction of them follows",
@@ -89,6 +94,7 @@ def main(argv: list[str] | None = None) -> None:
         args.calibrate,
         args.warm_start,
         args.later_epochs,
+        args.equal_steps,
         args.share_last_round,
         args.sample_submission,
         args.test_data_dir,

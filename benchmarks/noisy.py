@@ -52,15 +52,15 @@ class Method:
 
 SHARED = {"share_noisy": True}
 PUBLISHED = {**SHARED, "no_out_of_fold": True}
-OURS = {"calibrate": True, "share_last_round": True}
+OURS = {"share_last_round": True}
 METHODS = {
     "curated": Method(),
     "all": Method("given", flags=SHARED),
     "published": Method(
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
-    # Choosing by rank first: a network of few clips trusts itself too much for correct_<p>.
-    "ours": Method(rounds=("scoring_{0.3}", "correct-soft_0.5", "correct-soft_0.3"), flags=OURS),
+    # The first round keeps what is nearly certain; the others weigh all by how certain it is.
+    "ours": Method(rounds=("correct_0.95", *["correct-soft_0.3"] * 3), flags=OURS),
     "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
     "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
@@ -70,15 +70,13 @@ METHODS = {
     "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags={"share_last_round": True}),
     "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags={"share_last_round": True}),
     "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags={"share_last_round": True}),
-    "correct": Method(rounds=("correct_0.9", "correct_0.5", "correct_0.5"), flags=OURS),
-    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=OURS),
-    "correct_after_all": Method(rounds=("soft_0.001", "correct-soft_0.3", "correct-soft_0.3"), flags=OURS),
-    "correct_from_start": Method(
-        rounds=("correct-soft_0.9", "correct-soft_0.5", "correct-soft_0.3"), flags=OURS
-    ),
     "ours_warm": Method(
-        rounds=("scoring_{0.3}", "correct-soft_0.5", "correct-soft_0.3"), flags={**OURS, "warm_start": True}
+        rounds=("correct_0.95", *["correct-soft_0.3"] * 3), flags={**OURS, "warm_start": True}
     ),
+    "ours_three_rounds": Method(rounds=("correct_0.95", *["correct-soft_0.3"] * 2), flags=OURS),
+    "correct": Method(rounds=("correct_0.95", *["correct_0.5"] * 3), flags=OURS),
+    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=OURS),
+    "correct_from_start": Method(rounds=("correct-soft_0.3",) * 3, flags=OURS),
     # The labels that one threshold gives: see label_precision and label_recall.
     "relabelall": Method(rounds=("relabelall-replacenan_1.2",), flags=SHARED),
     "relabelall_calibrated": Method(
@@ -97,8 +95,8 @@ def settings_of(args: argparse.Namespace, name: str, seed: int) -> dict:
     first = args.curated_epochs if method.rounds or method.labels is None else args.epochs
     flags = {**training_flags(args, seed, first), **method.flags}
     if method.rounds:
-        # Augmentation ends as many epochs before the end as in the runs without rounds.
-        flags["later_epochs"] = args.epochs
+        # As many steps as in the runs without rounds, whatever a round keeps.
+        flags |= {"later_epochs": args.epochs, "equal_steps": True}
     return flags
 
 

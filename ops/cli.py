@@ -105,7 +105,9 @@ def parsed_by(parse: Callable[[str], Any]) -> Callable[[str], str]:
         try:
             parse(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
+            # "features: expected ...", where argparse says "argument --features: " before it.
+            head, _, rest = str(error).partition(": ")
+            raise argparse.ArgumentTypeError(rest if head.isidentifier() else str(error)) from error
         return text
 
     return check

@@ -58,6 +58,7 @@ def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
 
 def sorted_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Rows ordered by a column: numbers highest first, text from A; what is missing comes last."""
+    column = {"time": "seconds"}.get(column, column)  # as it is headed
     if column not in table:
         raise DataError(
             f"--sort: expected one of the columns {', '.join(table.columns)}, got "

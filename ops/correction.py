@@ -4,8 +4,12 @@ The model of the noise: a label is right with probability 1 - e, else one of the
 (Mnih and Hinton 2012; bootstrapping as in Reed et al. 2014, arXiv:1412.6596, with the posterior of
 Arazo et al. 2019, arXiv:1904.11238, in place of a fixed weight). A label that the prediction finds at
 least possible is then far more likely right than its probability alone says: with ten classes and
-e = 0.4 the odds grow by 13.5. e is estimated from the predictions and labels themselves, by
-expectation and maximisation (Dempster, Laird, Rubin 1977).
+e = 0.4 the odds grow by 13.5.
+
+What a prediction is worth is found on the noisy labels themselves: the probability that a clip's label
+is class c is softmax(s * logits)[c], as in temperature scaling (Guo et al. 2017, arXiv:1706.04599), and
+s and e together make the given labels likeliest. Softmax is free of the shift that LSEP leaves to each
+clip, and the curated clips, which a network of many noisy clips may know better or worse, are not asked.
 """
 
 from __future__ import annotations
@@ -14,8 +18,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EM_STEPS = 500
 LEAST = 1e-12
+MOST_LOGIT = 36.0  # where a float64 sigmoid still tells scores apart
+SCALES = np.geomspace(0.02, 20, 10)
+REFINEMENTS = 9  # of the scale, by golden section; more would change the posterior by less than 0.001
+BISECTIONS = 30
+GOLDEN = (np.sqrt(5) - 1) / 2
+CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """scale s of the logits, wrong e, and support (labels,): softmax(s * logits) of each given label."""
+
+    scale: float
+    wrong: float
+    support: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -27,50 +45,110 @@ class Correction:
     wrong: float
 
 
-def share_of_wrong_labels(support: np.ndarray, n_classes: int) -> float:
-    """The e of highest likelihood, given the predicted probability of each given label.
+def logits_of(probabilities: np.ndarray) -> np.ndarray:
+    """Finite logits of sigmoids."""
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probabilities) - np.log1p(-probabilities), -MOST_LOGIT, MOST_LOGIT)
+
+
+def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
+    """Scale and share of wrong labels of highest likelihood; every clip with labels counts once.
 
     Args:
-        support: (labels,) calibrated probabilities.
+        logits: (clips, classes), each clip's free of a shift.
+        labels: (clips, classes) bool.
     """
-    if not len(support) or n_classes < 2:
-        return 0.0
-    by_chance = np.maximum((1 - support) / (n_classes - 1), LEAST)
-    support = np.maximum(support, LEAST)
-    wrong = 0.5
-    for _ in range(EM_STEPS):  # the likelihood is concave in e: it climbs to the one maximum
-        posterior = wrong * by_chance / (wrong * by_chance + (1 - wrong) * support)
-        before, wrong = wrong, float(posterior.mean())
-        if abs(wrong - before) < 1e-9:
-            break
-    return wrong
+    n_classes = labels.shape[1]
+    rows, columns = np.nonzero(labels)
+    if not len(rows) or n_classes < 2:
+        return NoiseModel(1.0, 0.0, np.ones(len(rows)))
+    weights = 1.0 / labels.sum(axis=1)[rows]
+    shifted = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32)  # digits enough to fit
+
+    def fit(log_scale: float) -> tuple[float, float, np.ndarray]:
+        """Mean log-likelihood, e and support."""
+        support = _softmax_at(shifted, np.exp(log_scale), rows, columns)
+        by_chance = (1 - support) / (n_classes - 1)
+        wrong = _share_of_wrong_labels(support, by_chance, weights)
+        likelihood = np.log(np.maximum((1 - wrong) * support + wrong * by_chance, LEAST))
+        return float(np.average(likelihood, weights=weights)), wrong, support
+
+    grid = np.log(SCALES)
+    best = int(np.argmax([fit(value)[0] for value in grid]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    inner = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)]
+    found = [fit(value)[0] for value in inner]
+    for _ in range(REFINEMENTS):
+        if found[0] >= found[1]:
+            high, inner = inner[1], [inner[1] - GOLDEN * (inner[1] - low), inner[0]]
+            found = [fit(inner[0])[0], found[0]]
+        else:
+            low, inner = inner[0], [inner[1], inner[0] + GOLDEN * (high - inner[0])]
+            found = [found[1], fit(inner[1])[0]]
+    log_scale = (low + high) / 2
+    _, wrong, support = fit(log_scale)
+    return NoiseModel(float(np.exp(log_scale)), wrong, support)
+
+
+def _softmax_at(shifted: np.ndarray, scale: float, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(labels,) softmax(scale * logits) at these places; shifted: logits less each clip's highest."""
+    sums = np.empty(len(shifted))
+    for start in range(0, len(shifted), CHUNK_CLIPS):
+        chunk = slice(start, start + CHUNK_CLIPS)
+        sums[chunk] = np.exp(np.float32(scale) * shifted[chunk]).sum(axis=1)
+    return np.exp(scale * shifted[rows, columns]) / sums[rows]
+
+
+def softmax(logits: np.ndarray, scale: float) -> np.ndarray:
+    """(clips, classes) softmax of scale * logits."""
+    powers = np.exp(scale * (logits - logits.max(axis=1, keepdims=True)))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
+    """The e of highest likelihood: the likelihood is concave in e, so its slope has one zero at most."""
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        wrong = (low + high) / 2
+        likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
+        if (weights * (by_chance - support) / likelihood).sum() > 0:
+            low = wrong
+        else:
+            high = wrong
+    return (low + high) / 2
 
 
 def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
-    """Labels that are likelier right than not stay as they are; of others the predicted set remains.
+    """Labels that are likelier right than not stay; where all of a clip's are not, the likeliest other class.
 
-    The predicted set: own labels that are likelier right, and other classes whose probability, once
-    the labels found wrong are ruled out, is one half or more; it may be empty, with confidence 0.
+    Of several labels those that are likelier wrong go. The confidence is the probability that all labels
+    left are right and all that went are wrong; a clip that carries every class, none likely, is left with
+    nothing and confidence 0.
 
     Args:
         labels: (clips, classes) bool.
-        probabilities: (clips, classes), calibrated: 0.9 means right nine times of ten.
+        probabilities: (clips, classes) sigmoids of predictions by networks that did not see these labels.
     """
     n_classes = labels.shape[1]
-    has_labels = labels.any(axis=1)
-    wrong = share_of_wrong_labels(probabilities[labels], n_classes)
-    right = (1 - wrong) * probabilities
-    odd = wrong * (1 - probabilities) / max(n_classes - 1, 1)
-    of_label = right / np.maximum(right + odd, LEAST)  # posterior of each class if it is a given label
-    stays = np.where(has_labels, np.where(labels, of_label, 1.0).min(axis=1), 0.0)
+    logits = logits_of(probabilities)
+    noise = fit_noise(logits, labels)
+    right = (1 - noise.wrong) * noise.support
+    chance = noise.wrong * (1 - noise.support) / max(n_classes - 1, 1)
+    posterior = np.zeros(labels.shape)
+    posterior[labels] = right / np.maximum(right + chance, LEAST)
 
-    ruled_out = np.where(labels & (of_label < 0.5), probabilities, 0.0).max(axis=1)
-    others = np.minimum(probabilities / np.maximum(1 - ruled_out, LEAST)[:, None], 1.0)
-    belief = np.where(labels, of_label, others)
-    predicted = belief >= 0.5
-    of_predicted = np.where(predicted, belief, 1.0).min(axis=1) * predicted.any(axis=1) * (1 - stays)
+    stays = labels & (posterior >= 0.5)
+    goes = labels & ~stays
+    all_wrong = 1 - np.where(goes, posterior, 0.0).max(axis=1, initial=0.0)
+    new_labels = stays.copy()
+    confidence = all_wrong * np.where(stays, posterior, 1.0).min(axis=1, initial=1.0)
 
-    keeps = stays >= 0.5
-    return Correction(
-        np.where(keeps[:, None], labels, predicted), np.where(keeps, stays, of_predicted), wrong
-    )
+    empty = np.flatnonzero(~stays.any(axis=1))
+    for start in range(0, len(empty), CHUNK_CLIPS):
+        rows = empty[start : start + CHUNK_CLIPS]
+        others = np.where(labels[rows], 0.0, softmax(logits[rows], noise.scale))
+        total = others.sum(axis=1)
+        best, at = others.argmax(axis=1), np.arange(len(rows))
+        new_labels[rows, best] = total > 0
+        confidence[rows] = all_wrong[rows] * others[at, best] / np.maximum(total, LEAST)
+    return Correction(new_labels, confidence, noise.wrong)

@@ -101,11 +101,9 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
     if len(done) < n_folds:
         _show_settings(experiment, len(done))
         missing = sorted(set(range(n_folds)) - set(done))
-        how = "other processes are at them" if set(missing) <= set(elsewhere) else "--resume"
-        experiment.log(
-            f"folds {missing} are still to come; the overall metric"
-            f"{' and submission.csv' if tables.test else ''} follow with the last of them ({how})"
-        )
+        how = "other processes train them" if set(missing) <= set(elsewhere) else "--resume trains them"
+        what = "the overall metric and submission.csv follow" if tables.test else "the overall metric follows"
+        experiment.log(f"folds {missing} are still to come ({how}); {what} with the last of them")
         return
     tables_of = {
         part: [

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import fcntl
 import io
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ class Plan:
         calibrate: probabilities are calibrated before relabeling.
         warm_start: rounds from 1 on start from the weights of the round before.
         later_epochs: epochs of rounds from 1 on; None: as many as round 0.
+        equal_steps: these on all noisy clips; on fewer clips more, so that each round trains as long.
         share_last_round: every fold of the last round trains on all kept clips.
         sample_submission, test_data_dir: the test clips, or None.
     """
@@ -71,6 +73,7 @@ class Plan:
     calibrate: bool
     warm_start: bool
     later_epochs: int | None
+    equal_steps: bool
     share_last_round: bool
     sample_submission: str | None
     test_data_dir: str | None
@@ -83,8 +86,20 @@ class Plan:
     def n_rounds(self) -> int:
         return len(self.modes) + 1
 
-    def epochs(self, number: int) -> int:
-        return self.later_epochs if number and self.later_epochs else self.config["train"]["epochs"]
+    def clips_a_fold(self, number: int, n_curated: int, n_kept: int) -> float:
+        """On average, of n_kept noisy clips."""
+        n_folds = self.config["data"]["n_folds"]
+        return n_curated * (n_folds - 1) / n_folds + n_kept / (1 if self.shares_noisy(number) else n_folds)
+
+    def epochs(self, number: int, n_curated: int, n_noisy: int, n_kept: int) -> int:
+        """Of a round that keeps n_kept of the n_noisy clips."""
+        if number == 0:
+            return self.config["train"]["epochs"]
+        epochs = self.later_epochs or self.config["train"]["epochs"]
+        if not self.equal_steps:
+            return epochs
+        counts = [self.clips_a_fold(number, n_curated, n) for n in (n_noisy, n_kept)]
+        return math.ceil(epochs * counts[0] / max(counts[1], 1))
 
     def shares_noisy(self, number: int) -> bool:
         """Whether every fold of a round trains on all of its noisy clips."""
@@ -200,10 +215,11 @@ def round_config(
         data["noisy_train_df"] = data["noisy_train_data_dir"] = None
         return config
     data["noisy_train_df"] = str(directory.table(number))
-    # As many last epochs without augmentation as round 0 has.
-    fewer = train["epochs"] - plan.epochs(number)
-    train["switch_off_augmentations_on"] = max(0, train["switch_off_augmentations_on"] - fewer)
-    train["epochs"] = plan.epochs(number)
+    tables = data["train_df"], plan.noisy_df, directory.table(number)
+    epochs = plan.epochs(number, *(len(read_table(table, ["fname"])) for table in tables))
+    # The same share of the epochs without augmentation as in round 0.
+    train["switch_off_augmentations_on"] = train["switch_off_augmentations_on"] * epochs // train["epochs"]
+    train["epochs"] = epochs
     if plan.warm_start:
         train["init_from"] = warm_start.describe(str(earlier[-1].directory))
     return config

@@ -75,22 +75,19 @@ def relabel_table(
     labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
-    kept, new_labels = strategy.apply(labels, scores, fnames, parameter)
-    weights = strategy.weigh(labels, scores, parameter) if strategy.weigh else None
-    if weights is not None:
-        kept = kept & (weights > 0)
+    kept, new_labels, *weights = strategy.apply(labels, scores, fnames, parameter)
+    if weights:
+        kept = kept & (weights[0] > 0)
     changed = (new_labels != labels).any(axis=1) & kept
     # Labels that stay keep their spelling and order.
     cells = noisy["labels"].to_numpy(dtype=object)
     cells[changed] = decode_labels(new_labels[changed], classes)
     table = pd.DataFrame({"fname": noisy["fname"], "labels": cells})
-    if weights is not None:
-        table["weight"] = weights
+    if weights:
+        table["weight"] = weights[0]
     table = table[kept]
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
-    if strategy.calibrated and not calibrations:
-        notes.append(f"note: {mode} takes probabilities at their word; add --calibrate")
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
     return Relabeled(table, n_clips, int(changed.sum()), notes)

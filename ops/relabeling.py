@@ -15,11 +15,13 @@ import numpy as np
 
 from ops.correction import correct_labels
 from ops.metrics import lrap_per_clip
+from ops.suggestions import nearest
 
 N_THRESHOLDS = 10_000
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 MOST_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # kept (clips,) bool, labels (clips, classes) bool
+WeightedResult = tuple[np.ndarray, np.ndarray, np.ndarray]  # and weights (clips,) in training, 0 to 1
 
 
 def choose_threshold(probabilities: np.ndarray, expected_classes: float) -> float:
@@ -149,17 +151,15 @@ def consensus(labels: np.ndarray, tables: np.ndarray, fnames: Sequence[str], k: 
     return _first(order, k), labels
 
 
-def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float) -> Result:
-    """Keeps all clips that carry labels, weighted by soft_weights."""
-    return labels.any(axis=1), labels
-
-
-def soft_weights(labels: np.ndarray, probabilities: np.ndarray, power: float) -> np.ndarray:
-    """(clips,) the ranking precision of the own labels to the given power.
+def soft(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float
+) -> WeightedResult:
+    """Keeps all clips that carry labels, weighted by the ranking precision of these to the given power.
 
     A curriculum of weights instead of a choice: MentorNet, Jiang et al. 2018, arXiv:1712.05055.
     """
-    return np.clip(agreement(labels, probabilities)[0], 0.0, 1.0) ** power
+    weights = np.clip(agreement(labels, probabilities)[0], 0.0, 1.0) ** power
+    return labels.any(axis=1), labels, weights
 
 
 def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
@@ -167,13 +167,15 @@ def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str]
 
     Clips whose corrected labels are right with a probability of at least `least`, see ops.correction.
     """
+    return correct_soft(labels, probabilities, fnames, least)[:2]
+
+
+def correct_soft(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
+) -> WeightedResult:
+    """The same, weighted by the probability that the corrected labels are right."""
     found = correct_labels(labels, probabilities)
-    return (found.confidence >= least) & found.labels.any(axis=1), found.labels
-
-
-def correct_weights(labels: np.ndarray, probabilities: np.ndarray, least: float) -> np.ndarray:
-    """(clips,) the probability that the corrected labels are right."""
-    return correct_labels(labels, probabilities).confidence
+    return (found.confidence >= least) & found.labels.any(axis=1), found.labels, found.confidence
 
 
 def relabelall_balanced(
@@ -199,21 +201,17 @@ class Strategy:
     """A strategy and what its parameter means.
 
     Attributes:
-        apply: labels, probabilities, fnames, parameter -> clips kept, their labels.
+        apply: labels, probabilities, fnames, parameter -> clips kept, their labels and perhaps weights.
         whole: the parameter counts clips.
         high: the highest parameter.
         several: apply takes (tables, clips, classes), one table a round or an experiment.
-        calibrated: probabilities are taken at their word, so that they should be calibrated.
-        weigh: labels, probabilities, parameter -> (clips,) weights in training, from 0 to 1.
     """
 
-    apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result]
+    apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result | WeightedResult]
     parameter: str
     whole: bool = False
     high: float = math.inf
     several: bool = False
-    calibrated: bool = False
-    weigh: Callable[[np.ndarray, np.ndarray, float], np.ndarray] | None = None
 
 
 STRATEGIES = {
@@ -225,9 +223,9 @@ STRATEGIES = {
     "relabelall-balanced": Strategy(relabelall_balanced, "<expected classes per clip>"),
     "quota": Strategy(quota, "<clips to keep>", whole=True),
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
-    "soft": Strategy(soft, "<power of the weights>", weigh=soft_weights),
-    "correct": Strategy(correct, "<least confidence>", high=1, calibrated=True),
-    "correct-soft": Strategy(correct, "<least confidence>", high=1, calibrated=True, weigh=correct_weights),
+    "soft": Strategy(soft, "<power of the weights>"),
+    "correct": Strategy(correct, "<least confidence>", high=1),
+    "correct-soft": Strategy(correct_soft, "<least confidence>", high=1),
 }
 GRAMMAR = ", ".join(f"{name}_{strategy.parameter}" for name, strategy in STRATEGIES.items())
 
@@ -237,7 +235,13 @@ def parse_mode(mode: str) -> tuple[Strategy, float]:
     match = re.fullmatch(r"([a-z-]+)_([0-9]+(?:\.[0-9]*)?|\.[0-9]+)", mode, flags=re.ASCII)
     strategy = STRATEGIES.get(match[1]) if match else None
     if strategy is None:
-        raise ValueError(f"mode: expected one of {GRAMMAR}; got {mode!r}")
+        name = mode.rpartition("_")[0] or mode
+        near = "" if name in STRATEGIES else nearest(name, STRATEGIES)
+        if name in STRATEGIES:
+            expected = f"{name}_{STRATEGIES[name].parameter}"
+        else:
+            expected = "<strategy>_<number>, as scoring_1000" if near else f"one of {GRAMMAR}"
+        raise ValueError(f"mode: expected {expected}; got {mode!r}{near}")
     value = float(match[2])
     if not 0 < value < math.inf:
         raise ValueError(f"mode: expected a parameter above 0, got {mode!r}")

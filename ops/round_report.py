@@ -114,7 +114,7 @@ def planned_rounds(plan: Plan, n_curated: int, n_noisy: int) -> list[list[str]]:
         then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "done"
         if number < len(plan.modes) and plan.out_of_fold:
             then += ", out of fold"
-        rows.append([str(number), cell, clips, str(plan.epochs(number)), then])
+        rows.append([str(number), cell, clips, str(plan.epochs(number, n_curated, n_noisy, most)), then])
     return rows
 
 

@@ -276,6 +276,8 @@ def resolve_device(parser: argparse.ArgumentParser, name: str) -> torch.device:
                 f"this machine, got {name!r} and {n_gpus} GPUs; lower --nproc_per_node or give --device=cpu"
             )
         name = f"cuda:{started.local_rank}"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name, flags=re.ASCII):
+        parser.error(f"--device: expected auto, cpu, cuda or cuda:<n>, got {name!r}")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

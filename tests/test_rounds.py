@@ -153,6 +153,29 @@ def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
     assert not (tmp_path / "r").exists()
 
 
+def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, capsys):
+    modes = ["scoring_6", "scoring_99", "fullmatch_1"]
+    steps = ["--dry_run", "--share_last_round", "--equal_steps"]
+    run_noisy_rounds.main(flags(tmp_path / "r", modes, *steps, later_epochs=3))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    # 12 + 8 clips a fold with all of the noisy ones, 12 + 3 with six of them: 3 * 20 / 15 epochs.
+    assert lines[2].startswith("1 scoring_6: 6 12 curated + 3 noisy 4 predict")
+    assert lines[3].startswith("2 scoring_99: 16 12 curated + 8 noisy 3 predict")
+    assert lines[4].startswith("3 fullmatch_1: at most 16 12 curated + 16 noisy 3 done")
+
+
+def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path):
+    """The last quarter of the epochs, in round 0 and in those of half and, on fewer clips, of more epochs."""
+    epochs = {"epochs": 4, "switch_off_augmentations_on": 3, "p_mixup": 0.5}
+    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], "--equal_steps", **epochs))
+    found = [
+        json.loads(path.read_text())["train"] for path in sorted((tmp_path / "r").glob("*/*/config.json"))
+    ]
+    # 12 + 8 clips a fold against 12 + 3: 4 * 20 / 15 epochs.
+    keys = ("epochs", "switch_off_augmentations_on")
+    assert [[train[key] for key in keys] for train in found] == [[4, 3], [6, 4]]
+
+
 def test_the_1d_network_and_further_rounds_at_the_end(flags, tmp_path, capsys):
     one = {"network": "1d", "num_conv_blocks": 1, "conv_base_depth": 3}
     run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **one))

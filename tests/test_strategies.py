@@ -1,12 +1,14 @@
 """The strategies beyond the published ones: tables worked out by hand, laws, and synthetic noise."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
 import relabel_noisy_data
-from ops.correction import correct_labels, share_of_wrong_labels
+from ops.correction import correct_labels, fit_noise, logits_of
 from ops.errors import DataError
 from ops.predictions import Predictions, write_predictions
 from ops.relabeling import parse_mode
@@ -85,10 +87,9 @@ def test_consensus_prefers_steady_agreement():
 
 
 def test_soft_weights_are_powers_of_the_ranking_precision():
-    strategy, power = parse_mode("soft_2")
     labels = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
     probabilities = np.array([[0.9, 0.2, 0.1]] * 3)
-    np.testing.assert_allclose(strategy.weigh(labels, probabilities, power), [1, 0.25, 0])
+    np.testing.assert_allclose(apply("soft_2", labels, probabilities)[2], [1, 0.25, 0])
     assert kept("soft_2", labels, probabilities) == [0, 1]
 
 
@@ -108,69 +109,96 @@ def test_balanced_labels_follow_the_given_ones():
 
 
 def test_the_share_of_wrong_labels_by_hand():
-    # Certain predictions: it is the share of labels that they contradict.
-    assert share_of_wrong_labels(np.array([1.0, 1, 1, 0, 0]), 5) == pytest.approx(0.4, abs=1e-6)
-    # Predictions that say nothing (one class in n) leave the likelihood flat: it stays where it began.
-    assert share_of_wrong_labels(np.full(9, 0.25), 4) == pytest.approx(0.5)
-    assert share_of_wrong_labels(np.empty(0), 4) == 0.0 == share_of_wrong_labels(np.ones(3), 1)
+    labels = np.eye(5, dtype=bool)[[0, 1, 2, 3, 4]]
+    # Certain predictions: it is about the share of labels that they contradict.
+    certain = np.eye(5)[[0, 1, 2, 0, 1]]
+    assert fit_noise(logits_of(certain), labels).wrong == pytest.approx(0.4, abs=0.02)
+    assert fit_noise(logits_of(np.eye(5)), labels).wrong == pytest.approx(0, abs=1e-4)
+    # Predictions that say nothing say nothing against the labels either.
+    found = correct_labels(labels, np.full((5, 5), 0.3))
+    assert found.wrong == pytest.approx(0, abs=1e-6) and (found.labels == labels).all()
+    assert fit_noise(np.zeros((2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
+    assert fit_noise(np.zeros((0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
+    assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
 
 
-@pytest.mark.parametrize("wrong", [0.1, 0.4, 0.7])
-def test_the_share_of_wrong_labels_is_found(wrong):
-    """Labels drawn by the model of the noise itself, from calibrated predictions of every quality."""
+def drawn(wrong: float, n: int = 20_000, n_classes: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(truth, given, logits): labels by the model of the noise, predictions of every quality."""
     rng = np.random.default_rng(0)
-    n, n_classes = 20_000, 10
     logits = rng.normal(0, 1, (n, n_classes)) * rng.uniform(0, 4, (n, 1))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     truth = (rng.random((n, 1)) > probabilities.cumsum(axis=1)).sum(axis=1).clip(max=n_classes - 1)
     given = np.where(rng.random(n) < wrong, (truth + rng.integers(1, n_classes, n)) % n_classes, truth)
-    labels = np.eye(n_classes, dtype=bool)[given]
+    return truth, given, logits
+
+
+@pytest.mark.parametrize("wrong, scale", [(0.1, 0.3), (0.4, 1.0), (0.7, 3.0)])
+def test_the_share_of_wrong_labels_is_found(wrong, scale):
+    """Whatever the scale of the scores, and whatever the shift of each clip's."""
+    truth, given, logits = drawn(wrong)
+    shift = np.random.default_rng(1).normal(0, 1, (len(logits), 1))
+    probabilities = 1 / (1 + np.exp(-(logits / scale + shift)))
+    labels = np.eye(10, dtype=bool)[given]
+    assert fit_noise(logits_of(probabilities), labels).scale == pytest.approx(scale, rel=0.05)
     found = correct_labels(labels, probabilities)
     assert found.wrong == pytest.approx(wrong, abs=0.02)
-    # What it says of its own labels is true: of those it trusts with p, a share of p is right.
-    right = (found.labels == np.eye(n_classes, dtype=bool)[truth]).all(axis=1)
-    for low, high in ((0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
+    # What it says of its labels is true: of those it trusts with p, a share of p is right.
+    right = (found.labels == np.eye(10, dtype=bool)[truth]).all(axis=1)
+    for low, high in ((0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         rows = (found.confidence >= low) & (found.confidence < high)
         assert right[rows].mean() == pytest.approx(found.confidence[rows].mean(), abs=0.03)
     # Predictions and labels together beat either alone.
-    alone = max((given == truth).mean(), (probabilities.argmax(axis=1) == truth).mean())
-    labelled = found.labels.any(axis=1)
-    assert right[labelled].mean() > alone
+    assert right.mean() > max((given == truth).mean(), (logits.argmax(axis=1) == truth).mean())
 
 
-def test_labels_are_kept_replaced_or_dropped():
-    ten = np.full((5, 10), 0.01)
-    ten[0, 0] = 0.9  # agrees
-    ten[1, :2] = 0.15, 0.8  # possible: the label outweighs it
-    ten[2, 1] = 0.95  # contradicts
-    ten[3, :] = 0.0  # contradicts, and nothing instead
-    ten[4, [0, 1]] = 0.9  # a second class with it
-    labels = np.zeros((5, 10), dtype=bool)
-    labels[:, 0] = True
-    labels = np.concatenate([labels, labels[[0, 0, 2]]])  # three wrong of eight
-    probabilities = np.concatenate([ten, ten[[0, 0, 2]]])
+def test_no_other_scale_and_share_are_likelier():
+    _, given, logits = drawn(0.3, n=60, n_classes=4)
+    labels = np.eye(4, dtype=bool)[given]
+    labels[::7, 2] = True  # clips of two labels
+
+    def log_likelihood(scale: float, wrong: float) -> float:
+        total = 0.0
+        for row, own in zip(logits, labels, strict=True):
+            p = np.exp(scale * row) / np.exp(scale * row).sum()
+            chance = np.log((1 - wrong) * p + wrong * (1 - p) / 3)
+            total += chance[own].mean()
+        return total
+
+    found = fit_noise(logits, labels)
+    grid = itertools.product(np.geomspace(0.02, 20, 60), np.linspace(0.001, 0.999, 50))
+    best = max(log_likelihood(*pair) for pair in grid)
+    assert log_likelihood(found.scale, found.wrong) > best - 1e-4
+
+
+def test_labels_are_kept_replaced_or_taken_out():
+    certain = np.where(np.eye(4, dtype=bool), 0.99, 0.01)
+    labels = np.eye(4, dtype=bool)
+    probabilities = np.concatenate([certain, certain, certain[[0, 1, 2]]])
+    labels = np.concatenate([labels, labels, labels[[1, 0, 3]]])  # three wrong of eleven
+    labels[3, 0] = True  # a wrong one beside a right one
     found = correct_labels(labels, probabilities)
-    assert 0.3 < found.wrong < 0.5
-    assert [np.flatnonzero(row).tolist() for row in found.labels[:5]] == [[0], [0], [1], [], [0]]
-    assert found.confidence[0] > 0.95 and found.confidence[3] == 0
-    assert 0.5 < found.confidence[1] < found.confidence[0] and 0.8 < found.confidence[2] < 0.99
-    assert kept("correct_0.5", labels, probabilities) == [0, 1, 2, 4, 5, 6, 7]
-    assert kept("correct_0.95", labels, probabilities) == [0, 4, 5, 6]
+    assert (found.labels == np.eye(4, dtype=bool)[[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2]]).all()
+    assert (found.confidence > 0.9).all()
+    unsure = np.concatenate([probabilities, [[0.5, 0.5, 0.5, 0.5]]])
+    labels = np.concatenate([labels, [[True, False, False, False]]])
+    found = correct_labels(labels, unsure)
+    assert found.labels[-1].tolist() == [True, False, False, False]  # nothing speaks against it
+    assert 0.4 < found.confidence[-1] < 0.9
+    assert kept("correct_0.9", labels, unsure) == list(range(11))
+    weights = apply("correct-soft_0.3", labels, unsure)[2]
+    np.testing.assert_array_equal(weights, found.confidence)
 
 
-def test_a_wrong_one_of_two_labels_is_taken_out():
-    labels = np.tile(np.array([1, 1, 0, 0], dtype=bool), (4, 1))
-    probabilities = np.tile([0.97, 0.001, 0.02, 0.01], (4, 1))
-    found = correct_labels(labels, probabilities)
-    assert found.labels.tolist() == [[True, False, False, False]] * 4
-
-
-def test_clips_without_labels_take_what_is_predicted():
+def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else():
     labels = np.zeros((2, 3), dtype=bool)
     found = correct_labels(labels, np.array([[0.9, 0.2, 0.1], [0.2, 0.2, 0.2]]))
-    assert found.labels.tolist() == [[True, False, False], [False] * 3]
-    np.testing.assert_allclose(found.confidence, [0.9, 0])
-    assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
+    assert found.labels.tolist() == [[True, False, False]] * 2
+    np.testing.assert_allclose(found.confidence, [9 / (9 + 1 / 4 + 1 / 9), 1 / 3])  # odds, shared out
+    certain = np.tile([[0.99, 0.01, 0.01]], (9, 1))
+    labels = np.eye(3, dtype=bool)[[1, 2, 1, 2, 1, 2, 1, 2, 0]]
+    labels[-1] = True
+    found = correct_labels(labels, certain)
+    assert not (found.labels & ~labels)[-1].any() and found.labels[:8, 0].all()
 
 
 # The script, and weights on their way into training.
@@ -224,9 +252,3 @@ def test_tables_of_other_classes_are_refused(tmp_path):
     write_predictions(tmp_path / "o.csv", Predictions(["c0"], ["A", "C"], np.array([[0.5, 0.5]])))
     with pytest.raises(DataError, match="expected the classes of"):
         relabel_noisy_data.main([*flags, str(tmp_path / "o.csv"), "--mode=scoring_1"])
-
-
-def test_correction_without_calibration_says_so(tmp_path, capsys):
-    flags = write(tmp_path, "fname,labels\nc0,A\n", [[0.9, 0.1]])
-    relabel_noisy_data.main([*flags, "--mode=correct_0.5"])
-    assert "add --calibrate" in capsys.readouterr().out
