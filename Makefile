@@ -24,7 +24,7 @@ $(VENV)/.installed: requirements.txt requirements-export.txt requirements-dev.tx
 sox:
 	@command -v sox >/dev/null || \
 	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q sox; } || \
-	  echo "note: SoX is missing, so --p_aug > 0 needs --effects=torch; or install it: sudo apt-get install sox"
+	  echo "note: SoX is missing, which --effects=sox needs: sudo apt-get install sox"
 
 # Only the tests of the pages need a browser.
 chromium:

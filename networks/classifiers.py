@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool
 from ops.features import LogSpectrogram, parse_features
@@ -124,6 +125,13 @@ class Classifier(nn.Module):
     def front_end_key(self) -> tuple[str, int]:
         """Networks with equal keys extract equal features."""
         return self.config.features, len(self.blocks)
+
+    def norm_groups(self) -> list[list[nn.Module]]:
+        """The batch norms of the blocks and those of the head: groups in the order of the data."""
+        return [
+            [module for module in part.modules() if isinstance(module, _BatchNorm)]
+            for part in (self.blocks, self.head)
+        ]
 
     def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.classify(*self.extract_features(signal, lengths))

@@ -6,8 +6,8 @@ upper   cli (parsers, errors), training_cli (training flags -> config), cross_va
 middle  sharding (prediction on several processes), training (the loop), replicas (a network on several
         processes), run_tables (which clips a run uses), datasets (clips -> batches), device_augmentation
         (batches -> augmented on the device), clip_checks (headers), ensembles (prediction with the folds
-        of experiments), noisy_folds (which noisy clips a fold saw), warm_start (--init_from), adaptation
-        (--adapt_batch_norm), calibration
+        of experiments), noisy_folds (which noisy clips a fold saw), warm_start (--init_from), norm_statistics
+        (BatchNorm's, refreshed and adapted), calibration
         (scores that compare between clips), relabeled_tables (a mode applied to tables), known_bad (clips
         known to be wrong), blending (several predictions -> one), scoring (figures of predictions),
         releases (downloaded folders, whole or not there), pages (a package: report and review as HTML

@@ -14,7 +14,6 @@ from torch import nn
 
 from ops import console
 from ops.acceleration import accelerate
-from ops.adaptation import adapt_batch_norms
 from ops.checkpoints import load_weights
 from ops.clip_checks import SHOWN
 from ops.datasets import Clip
@@ -22,6 +21,7 @@ from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
 from ops.noisy_folds import read_noisy_folds, unseen_folds
+from ops.norm_statistics import adapt_batch_norms
 from ops.own_sounds import join_windows, split_into_windows
 from ops.predictions import Predictions, bad_clips_path
 from ops.sharding import predict_in_shards
@@ -67,7 +67,7 @@ def load_member(
 ) -> Member:
     """The best models of all finished folds of an experiment of these classes (classmap names them).
 
-    adapt_to: clips that their batch norms take statistics of, see ops.adaptation.
+    adapt_to: clips that their batch norms take statistics of, see ops.norm_statistics.
     """
     if list(classes) != experiment.config["data"]["classes"]:
         raise DataError(

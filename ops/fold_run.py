@@ -16,7 +16,6 @@ from torch import nn
 
 from ops import distributed
 from ops.acceleration import accelerate
-from ops.adaptation import adapt_batch_norms, require_enough
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.clip_checks import raise_if_any
 from ops.datasets import Clip, TrainingDataset, training_loader
@@ -26,6 +25,7 @@ from ops.history import EpochResult, record_epoch
 from ops.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from ops.losses import LOSSES
 from ops.metrics import lwlrap
+from ops.norm_statistics import adapt_batch_norms, refresh_head, refreshing_loader, require_enough
 from ops.optimization import learning_rates, make_optimizer
 from ops.predictions import Predictions, write_predictions
 from ops.replicas import share_weights
@@ -166,6 +166,7 @@ def _train(
     to_validate = share_clips(
         validation, train["batch_size"], runtime.num_workers, runtime.device, persistent=True
     )
+    to_refresh = refreshing_loader(training, experiment.config, fold, runtime.num_workers, runtime.pin_memory)
     summaries = NoSummaries()
     if distributed.is_main():
         from_step = progress.epoch * batches.n_batches + progress.batch
@@ -185,6 +186,7 @@ def _train(
             train_loss, train_lwlrap = trainer.train_epoch(
                 loader, batches, runtime.log_interval, summaries, f"{name} training"
             )
+            refresh_head(model, to_refresh, runtime.device)
             logits, valid_loss, errors = predict_together(
                 [model], to_validate, len(classes), runtime.device, f"{name} validation", loss_fn, stop
             )

@@ -186,8 +186,8 @@ def add_training_arguments(
         "--effects",
         choices=sorted(EFFECTS),
         default=DEFAULT_EFFECTS,
-        help="what computes these: the SoX binary, clip by clip in the loader's processes, or torch, whole "
-        "batches on the device",
+        help="what computes these: torch, whole batches on the device, or the SoX binary, clip by clip in "
+        "the loader's processes",
     )
     group.add_argument("--p_shuffle", type=cli.PROBABILITY, default=0.0, help="shuffling of chunks of 0.5 s")
     group.add_argument("--p_silence", type=cli.PROBABILITY, default=0.0, help="silencing of a quarter")

@@ -149,7 +149,7 @@ def apply_torch(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
 
 
 EFFECTS: dict[str, Callable[[np.ndarray, EffectsDraw], np.ndarray]] = {"sox": apply_sox, "torch": apply_torch}
-DEFAULT_EFFECTS = "sox"
+DEFAULT_EFFECTS = "torch"
 
 
 def missing_effects_engine(name: str) -> str | None:

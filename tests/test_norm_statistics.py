@@ -1,4 +1,4 @@
-"""--adapt_batch_norm: statistics of the clips to predict."""
+"""BatchNorm statistics: --adapt_batch_norm, and those taken anew after each epoch."""
 
 import json
 import shutil
@@ -13,9 +13,12 @@ from torch import nn
 import predict_2d_cnn
 import train_2d_cnn
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import adaptation
+from ops import norm_statistics
+from ops.checkpoints import load_weights
 from ops.datasets import Clip
 from ops.errors import DataError
+from ops.experiment import Experiment
+from ops.run_tables import load_tables, split_fold
 
 CPU = torch.device("cpu")
 
@@ -47,15 +50,18 @@ class Waveform(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(1)
 
+    def norm_groups(self):
+        return [[self.norm]]
+
     def forward(self, signal, lengths):
         return self.norm(signal[:, None])
 
 
 def test_statistics_are_the_means_over_whole_batches(clips):
     table, model = clips(), Waveform().eval()
-    adaptation.adapt_batch_norms(model, table, config(), 0, CPU)
+    norm_statistics.adapt_batch_norms(model, table, config(), 0, CPU)
     audio = {clip.fname: soundfile.read(clip.path)[0] for clip in table}
-    order = np.random.default_rng(0).permutation(20)
+    order = np.random.default_rng([0, 0]).permutation(20)
     in_order = np.array([audio[name] for name in np.array(sorted(audio))[order]])
     batches = [in_order[:8], in_order[8:16]]  # the last four clips are no whole batch
     assert model.norm.running_mean.item() == pytest.approx(np.mean([b.mean() for b in batches]), abs=1e-6)
@@ -67,15 +73,15 @@ def test_neither_order_nor_what_was_there_before_matters(clips):
     table, first, second = clips(), Waveform(), Waveform()
     second.norm.running_mean.fill_(7.0)
     second.train()
-    adaptation.adapt_batch_norms(first, table, config(), 0, CPU)
-    adaptation.adapt_batch_norms(second, table[::-1], config(), 2, CPU)
+    norm_statistics.adapt_batch_norms(first, table, config(), 0, CPU)
+    norm_statistics.adapt_batch_norms(second, table[::-1], config(), 2, CPU)
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
 
 
 def test_a_table_of_many_clips_is_drawn_from(clips, monkeypatch):
-    monkeypatch.setattr(adaptation, "MOST_CLIPS", 9)
+    monkeypatch.setattr(norm_statistics, "MOST_CLIPS", 9)
     model = Waveform()
-    adaptation.adapt_batch_norms(model, clips(), config(), 0, CPU)
+    norm_statistics.adapt_batch_norms(model, clips(), config(), 0, CPU)
     assert model.norm.num_batches_tracked == 1
 
 
@@ -89,7 +95,7 @@ def test_a_change_of_level_is_undone(clips):
     )
 
     def logits(table: list[Clip], statistics_of: list[Clip]) -> torch.Tensor:
-        adaptation.adapt_batch_norms(model, statistics_of, config(batch_size=10), 0, CPU)
+        norm_statistics.adapt_batch_norms(model, statistics_of, config(batch_size=10), 0, CPU)
         with torch.no_grad():
             return model(torch.from_numpy(np.stack([clip.read() for clip in table])))
 
@@ -104,14 +110,14 @@ def test_unreadable_clips_are_left_out_and_too_few_are_refused(clips):
     for clip in table[:4]:
         clip.path.write_bytes(b"no sound")
     model = Waveform()
-    adaptation.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+    norm_statistics.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
     assert model.norm.num_batches_tracked == 4 and torch.isfinite(model.norm.running_var).all()
     for clip in table[4:13]:
         clip.path.write_bytes(b"no sound")
     with pytest.raises(DataError, match="expected at least 8 clips that can be read, found 7"):
-        adaptation.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+        norm_statistics.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
     with pytest.raises(DataError, match="found 0"):
-        adaptation.adapt_batch_norms(model, [], config(), 0, CPU)
+        norm_statistics.adapt_batch_norms(model, [], config(), 0, CPU)
 
 
 def predict(experiment, toy, output, *flags) -> pd.DataFrame:
@@ -161,3 +167,58 @@ def test_prediction_of_few_clips_is_a_clear_error(training_flags, only_experimen
     assert done.returncode == 1
     assert "expected at least 8 clips that can be read, found 2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class Pooled(nn.Module):
+    """Waveforms normalised, their maxima normalised: a block and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.head = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+
+    def norm_groups(self):
+        return [[self.block], [self.head]]
+
+    def forward(self, signal, lengths):
+        return self.head(self.block(signal[:, None]).amax(2))
+
+
+def test_the_head_is_refreshed_as_evaluation_sees_it(clips):
+    """With the block's statistics fixed, which in training are each batch's own."""
+    table, model = clips(), Pooled()
+    model.block.running_mean.fill_(0.3)
+    model.block.running_var.fill_(0.25)
+    loader = norm_statistics.refreshing_loader(table, config(batch_size=10), 1, 0, False)
+    norm_statistics.refresh_head(model, loader, CPU)
+    assert (model.block.running_mean.item(), model.block.running_var.item()) == (pytest.approx(0.3), 0.25)
+    audio = np.array([soundfile.read(clip.path)[0] for clip in sorted(table, key=lambda clip: clip.fname)])
+    maxima = (audio[np.random.default_rng([0, 1]).permutation(20)].max(axis=1) - 0.3) / np.sqrt(0.25 + 1e-5)
+    batches = maxima.reshape(2, 10)
+    assert model.head.running_mean.item() == pytest.approx(batches.mean(), rel=1e-5)
+    assert model.head.running_var.item() == pytest.approx(batches.var(axis=1, ddof=1).mean(), rel=1e-5)
+
+
+def test_adaptation_takes_the_head_after_the_block(clips):
+    table, model = clips(), Pooled()
+    adapted = config(batch_size=10)
+    norm_statistics.adapt_batch_norms(model, table, adapted, 0, CPU)
+    head = model.head.running_mean.clone(), model.head.running_var.clone()
+    loader = norm_statistics.refreshing_loader(table, adapted, 0, 0, False)
+    norm_statistics.refresh_head(model, loader, CPU)
+    torch.testing.assert_close(head, (model.head.running_mean, model.head.running_var), rtol=0, atol=0)
+
+
+def test_saved_networks_have_refreshed_heads(training_flags, only_experiment):
+    train_2d_cnn.main(training_flags(epochs=3, p_mixup=0.5, switch_off_augmentations_on=3))
+    experiment = Experiment.load(only_experiment())
+    data = experiment.config["data"]
+    training, _ = split_fold(load_tables(data, None, None), data, 1)
+    model = build_classifier(NetworkConfig(**experiment.config["network"]))
+    load_weights(model, experiment.checkpoint(1, "final_model"))
+    saved = {name: value.clone() for name, value in model.state_dict().items()}
+    assert model.head[0].num_batches_tracked == 3  # of 12 clips in batches of 4
+    model.head[0].running_mean.add_(1)
+    norm_statistics.refresh_head(
+        model, norm_statistics.refreshing_loader(training, experiment.config, 1, 0, False), CPU
+    )
+    torch.testing.assert_close(model.state_dict(), saved, rtol=0, atol=1e-6)
