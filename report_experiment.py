@@ -14,7 +14,7 @@ from ops import cli, console
 from ops.experiment import Experiment
 from ops.files import write_text
 from ops.pages.clip_media import ClipMedia, warn_of_unreadable
-from ops.pages.report import read_out_of_fold, report_data
+from ops.pages.report import report_data, validated_clips
 from ops.pages.template import build_page
 
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     output = cli.output_path(args.output)
     experiment = Experiment.load(args.experiment)
     data = experiment.config["data"]
-    clips = read_out_of_fold(experiment, args.train_df or data["train_df"])
+    clips = validated_clips(experiment, args.train_df or data["train_df"])
     media = ClipMedia(experiment.config["network"]["features"], args.max_seconds)
     folder = args.train_data_dir or data["train_data_dir"]
     shown = report_data(experiment, clips, folder, media, args.max_clips)

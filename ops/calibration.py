@@ -15,9 +15,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.experiment import Experiment
-from ops.labels import encode_labels
-from ops.predictions import read_predictions
-from ops.tables import read_table
+from ops.out_of_fold import read_out_of_fold
 
 MOST_LOGIT = 36.0  # where a float64 sigmoid still tells scores apart
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
@@ -90,25 +88,9 @@ def fit_calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration
 
 def calibration_of(experiment: Experiment) -> Calibration:
     """Fits on the experiment's out-of-fold predictions of its curated clips."""
-    classes = experiment.config["data"]["classes"]
-    table = experiment.config["data"]["train_df"]
-    curated = read_table(table, ["fname", "labels"]).set_index("fname")["labels"]
-    scores: list[np.ndarray] = []
-    fnames: list[str] = []
-    for fold in experiment.finished_folds():
-        predictions = read_predictions(experiment.predictions(f"val_preds_fold_{fold}"), classes)
-        scores.append(predictions.probabilities)
-        fnames += predictions.fnames
-    missing = [fname for fname in fnames if fname not in curated.index]
-    if missing:
-        raise DataError(
-            f"{table}: expected the clips that {experiment.directory} validated on, found no row of "
-            f"{missing[0]!r}; restore the table"
-        )
-    class_map = {name: index for index, name in enumerate(classes)}
-    truth = encode_labels(curated[fnames], class_map, table, fnames) > 0.5
+    clips = read_out_of_fold(experiment, experiment.finished_folds(), experiment.config["data"]["train_df"])
     try:
-        return fit_calibration(np.concatenate(scores), truth)
+        return fit_calibration(clips.scores, clips.truth)
     except DataError as error:
         raise DataError(f"{experiment.directory}: {error}") from error
 

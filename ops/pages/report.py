@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,17 @@ from ops.console import progress
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.history import read_history
-from ops.labels import encode_labels
 from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.out_of_fold import OutOfFold, read_out_of_fold
 from ops.pages.clip_media import ClipMedia
-from ops.predictions import read_predictions
 from ops.relabeling import label_margins
-from ops.tables import read_table
 
 TOP = 5  # scores shown of a clip
 CONFUSIONS = 25
 
 
-@dataclass(frozen=True)
-class OutOfFold:
-    """Clips that finished folds validated on: truth (clips, classes) bool, scores likewise."""
-
-    fnames: list[str]
-    folds: np.ndarray
-    classes: list[str]
-    truth: np.ndarray
-    scores: np.ndarray
-
-
-def read_out_of_fold(experiment: Experiment, train_df: str) -> OutOfFold | None:
-    """The predictions of all finished folds, joined with their labels; None where no fold is finished."""
-    classes = experiment.config["data"]["classes"]
+def validated_clips(experiment: Experiment, train_df: str) -> OutOfFold | None:
+    """The clips of all finished folds, with predictions and labels; None where no fold is finished."""
     results = experiment.results()
     done = [k for k in range(experiment.config["data"]["n_folds"]) if "metric" in results.get(f"fold{k}", {})]
     if not done:
@@ -48,19 +33,7 @@ def read_out_of_fold(experiment: Experiment, train_df: str) -> OutOfFold | None:
             f"{train_df}: expected the table that the experiment was trained on, but it does not exist; "
             "give it with --train_df"
         )
-    tables = [read_predictions(experiment.predictions(f"val_preds_fold_{k}"), classes) for k in done]
-    fnames = [fname for table in tables for fname in table.fnames]
-    labels = read_table(train_df, ["fname", "labels"]).set_index("fname")["labels"]
-    missing = [fname for fname in fnames if fname not in labels.index]
-    if missing:
-        raise DataError(
-            f"{train_df}: expected the clips that the experiment was trained on, found no {missing[0]!r} "
-            f"({len(missing)} missing in all); give the table with --train_df"
-        )
-    class_map = {name: index for index, name in enumerate(classes)}
-    truth = encode_labels(labels[fnames], class_map, train_df, fnames) > 0.5
-    folds = np.repeat(done, [len(table.fnames) for table in tables])
-    return OutOfFold(fnames, folds, classes, truth, np.concatenate([t.probabilities for t in tables]))
+    return read_out_of_fold(experiment, done, train_df, "give the table with --train_df")
 
 
 def report_data(
