@@ -73,7 +73,7 @@ METHODS = {
     "ours_warm": Method(
         rounds=("correct_0.95", *["correct-soft_0.3"] * 3), flags={**OURS, "warm_start": True}
     ),
-    "ours_three_rounds": Method(rounds=("correct_0.95", *["correct-soft_0.3"] * 2), flags=OURS),
+    "ours_trust": Method(rounds=("trust_0.95", *["correct-soft_0.3"] * 3), flags=OURS),
     "correct": Method(rounds=("correct_0.95", *["correct_0.5"] * 3), flags=OURS),
     "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=OURS),
     "correct_from_start": Method(rounds=("correct-soft_0.3",) * 3, flags=OURS),

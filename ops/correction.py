@@ -38,10 +38,14 @@ class NoiseModel:
 
 @dataclass(frozen=True)
 class Correction:
-    """labels (clips, classes) bool after correction, confidence (clips,) that they are right, and e."""
+    """labels (clips, classes) bool after correction, confidence (clips,) that they are right, and e.
+
+    trust (clips,): that all labels are right as they were given; 0 without labels.
+    """
 
     labels: np.ndarray
     confidence: np.ndarray
+    trust: np.ndarray
     wrong: float
 
 
@@ -151,4 +155,5 @@ def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
         best, at = others.argmax(axis=1), np.arange(len(rows))
         new_labels[rows, best] = total > 0
         confidence[rows] = all_wrong[rows] * others[at, best] / np.maximum(total, LEAST)
-    return Correction(new_labels, confidence, noise.wrong)
+    trust = np.where(labels, posterior, 1.0).min(axis=1, initial=1.0) * labels.any(axis=1)
+    return Correction(new_labels, confidence, trust, noise.wrong)

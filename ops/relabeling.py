@@ -162,6 +162,14 @@ def soft(
     return labels.any(axis=1), labels, weights
 
 
+def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
+    """Keeps clips whose labels are right with a probability of at least `least`; labels stay.
+
+    As `scoring` does, but a probability says how many: see ops.correction.
+    """
+    return correct_labels(labels, probabilities).trust >= least, labels
+
+
 def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
     """Keeps labels that are likely right, replaces them where another class is, drops the rest.
 
@@ -224,6 +232,7 @@ STRATEGIES = {
     "quota": Strategy(quota, "<clips to keep>", whole=True),
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
     "soft": Strategy(soft, "<power of the weights>"),
+    "trust": Strategy(trust, "<least probability>", high=1),
     "correct": Strategy(correct, "<least confidence>", high=1),
     "correct-soft": Strategy(correct_soft, "<least confidence>", high=1),
 }

@@ -144,9 +144,12 @@ def test_the_share_of_wrong_labels_is_found(wrong, scale):
     assert found.wrong == pytest.approx(wrong, abs=0.02)
     # What it says of its labels is true: of those it trusts with p, a share of p is right.
     right = (found.labels == np.eye(10, dtype=bool)[truth]).all(axis=1)
-    for low, high in ((0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
-        rows = (found.confidence >= low) & (found.confidence < high)
-        assert right[rows].mean() == pytest.approx(found.confidence[rows].mean(), abs=0.03)
+    for said, is_so in ((found.confidence, right), (found.trust, given == truth)):
+        for low, high in ((0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
+            rows = (said >= low) & (said < high)
+            chance = 3 * np.sqrt(0.25 / rows.sum())
+            assert is_so[rows].mean() == pytest.approx(said[rows].mean(), abs=0.01 + chance)
+    assert kept("trust_0.9", labels, probabilities) == np.flatnonzero(found.trust >= 0.9).tolist()
     # Predictions and labels together beat either alone.
     assert right.mean() > max((given == truth).mean(), (logits.argmax(axis=1) == truth).mean())
 
@@ -187,6 +190,8 @@ def test_labels_are_kept_replaced_or_taken_out():
     assert kept("correct_0.9", labels, unsure) == list(range(11))
     weights = apply("correct-soft_0.3", labels, unsure)[2]
     np.testing.assert_array_equal(weights, found.confidence)
+    # Of clips 3 and 8 to 10 a label was wrong: they are not kept where labels must stay.
+    assert kept("trust_0.9", labels, unsure) == [0, 1, 2, 4, 5, 6, 7]
 
 
 def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else():
@@ -194,6 +199,7 @@ def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else(
     found = correct_labels(labels, np.array([[0.9, 0.2, 0.1], [0.2, 0.2, 0.2]]))
     assert found.labels.tolist() == [[True, False, False]] * 2
     np.testing.assert_allclose(found.confidence, [9 / (9 + 1 / 4 + 1 / 9), 1 / 3])  # odds, shared out
+    assert found.trust.tolist() == [0, 0]
     certain = np.tile([[0.99, 0.01, 0.01]], (9, 1))
     labels = np.eye(3, dtype=bool)[[1, 2, 1, 2, 1, 2, 1, 2, 0]]
     labels[-1] = True
