@@ -34,9 +34,11 @@ def warn(message: str) -> None:
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
-    """A tqdm bar that vanishes when done; --quiet leaves it out, and all processes of a run but one."""
-    if _quiet or not distributed.shows_progress():
-        options["disable"] = True
+    """A tqdm bar that vanishes when done, on a terminal.
+
+    --quiet leaves it out, and so do files and pipes, and all processes of a run but one.
+    """
+    options["disable"] = True if _quiet or not distributed.shows_progress() else None  # None: no terminal
     return Bar(iterable, **{"leave": False, **options})
 
 

@@ -121,7 +121,9 @@ def test_long_commands_are_broken_between_flags():
     assert _fill("  a  b b b\n  c  d\n     e e e", 9) == "  a  b b\n     b\n  c  d e\n     e e"
 
 
-def test_quiet_leaves_out_notes_and_bars_and_keeps_warnings(capsys):
+def test_quiet_leaves_out_notes_and_bars_and_keeps_warnings(capsys, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     try:
         make_parser().parse_args(["--speed=1", "--quiet"])
         console.note("a note")
@@ -135,6 +137,9 @@ def test_quiet_leaves_out_notes_and_bars_and_keeps_warnings(capsys):
     list(console.progress([1, 2], desc="bar", mininterval=0))
     out, err = capsys.readouterr()
     assert out == "a note\n" and "bar" in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)  # a file or a pipe
+    assert list(console.progress([1, 2], desc="bar", mininterval=0)) == [1, 2]
+    assert capsys.readouterr().err == ""
 
 
 def test_a_quiet_script_prints_its_errors_alone(toy, run_script, tmp_path):
