@@ -21,7 +21,7 @@ from ops.console import progress
 from ops.errors import DataError, ProblemsError
 from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
-from ops.tables import scan_table
+from ops.tables import has_column, is_weight, scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
@@ -52,6 +52,7 @@ KINDS = {  # in the order of the report
     "duplicate fname": Kind("remove the extra rows"),
     "unsafe fname": Kind("keep all clips of a table inside its folder"),
     "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
+    "wrong weight": Kind("correct these weights, from 0 to 1, or remove the column", True),
     "missing": Kind(REPAIR, of_clip=True),
     "empty": Kind(REPAIR, of_clip=True),
     "unreadable": Kind(REPAIR, of_clip=True),
@@ -164,6 +165,8 @@ def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None)
             problems += _known_bad(source)
         if source.role != "test":
             problems += _label_problems(source, class_map)
+        if source.role == "noisy" and source.is_whole and has_column(source.table, "weight"):
+            problems += _weight_problems(source)
     return problems
 
 
@@ -223,6 +226,12 @@ def _read_rows(source: Source) -> Iterator[Problem]:
     for fname, numbers in rows.items():
         if len(numbers) > 1:
             yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")
+
+
+def _weight_problems(source: Source) -> Iterator[Problem]:
+    for _, cells in scan_table(source.table, ["fname", "weight"]):
+        if not isinstance(cells, DataError) and not is_weight(cells[1]):
+            yield Problem("wrong weight", source.table, cells[0], repr(cells[1]))
 
 
 def _known_bad(source: Source) -> list[Problem]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ops.data_report import KINDS, Source, check_headers, raise_problems
 from ops.datasets import Clip
@@ -15,7 +14,7 @@ from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.known_bad import known_bad_clips
 from ops.labels import encode_labels
-from ops.tables import has_column, read_table
+from ops.tables import has_column, is_weight, read_table
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,13 @@ def read_weights(noisy_table: str) -> dict[str, float]:
     if not has_column(noisy_table, "weight"):
         return {}
     frame = read_table(noisy_table, ["fname", "weight"])
-    weights = pd.to_numeric(frame["weight"], errors="coerce")
-    bad = frame[~weights.between(0, 1)]
+    bad = frame[~frame["weight"].map(is_weight)]
     if len(bad):
         raise DataError(
             f"{noisy_table}: expected weights from 0 to 1, found {bad['weight'].iloc[0]!r} for clip "
             f"{bad['fname'].iloc[0]!r} ({len(bad)} such rows); correct them or remove the column"
         )
-    return dict(zip(frame["fname"], weights.tolist(), strict=True))
+    return dict(zip(frame["fname"], frame["weight"].map(float).tolist(), strict=True))
 
 
 def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:

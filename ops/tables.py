@@ -43,6 +43,14 @@ def has_column(path: str | Path, name: str) -> bool:
     return name in next(_csv_rows(path, "a CSV table"), [])
 
 
+def is_weight(cell: str) -> bool:
+    """Whether a cell of the column `weight` is a number from 0 to 1."""
+    try:
+        return 0 <= float(cell) <= 1
+    except ValueError:
+        return False
+
+
 def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | DataError]]:
     """Yields each row's number, from 1, and its cells in the given columns, as text.
 
