@@ -20,7 +20,7 @@ from ops.pages.clip_media import ClipMedia, warn_of_unreadable
 from ops.pages.review import add_media, choose_clips, read_decisions, review_data
 from ops.pages.template import build_page
 from ops.predictions import read_predictions
-from ops.tables import read_table
+from ops.tables import has_column, read_table
 
 MAX_CLIPS = 200  # in a page that holds its sounds
 
@@ -61,7 +61,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = cli.output_path(args.output)
-    noisy, relabeled = (read_table(path, ["fname", "labels"]) for path in (args.noisy_df, args.relabeled_df))
+    weight = ["weight"] if has_column(args.relabeled_df, "weight") else []
+    noisy = read_table(args.noisy_df, ["fname", "labels"])
+    relabeled = read_table(args.relabeled_df, ["fname", "labels", *weight])
     paths = {
         "noisy": args.noisy_df,
         "relabeled": args.relabeled_df,

@@ -46,7 +46,7 @@ SCORES = np.array(
 
 
 def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
-    """A page of the relabeling above; tables may replace fnames, before, after, scores."""
+    """A page of the relabeling above; tables may replace fnames, before, after, scores, add weights."""
     fnames, before = tables.get("fnames", FNAMES), tables.get("before", BEFORE)
     after, scores = tables.get("after", AFTER), tables.get("scores", SCORES)
     clips = folder / "clips"
@@ -57,7 +57,10 @@ def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
     paths = {name: folder / f"{name}.csv" for name in ("noisy", "relabeled", "predictions")}
     write_table(paths["noisy"], pd.DataFrame({"fname": fnames, "labels": before}))
     kept = [(f, a) for f, a in zip(fnames, after, strict=True) if a is not None]
-    write_table(paths["relabeled"], pd.DataFrame(kept, columns=["fname", "labels"]))
+    relabeled = pd.DataFrame(kept, columns=["fname", "labels"])
+    if "weights" in tables:
+        relabeled["weight"] = tables["weights"]
+    write_table(paths["relabeled"], relabeled)
     write_predictions(paths["predictions"], Predictions(list(fnames), CLASSES, np.asarray(scores)))
     page = folder / "review.html"
     review_labels.main(

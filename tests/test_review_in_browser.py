@@ -92,6 +92,20 @@ def test_undecided_the_saved_table_is_the_relabeled_one(review, browser):
     assert list(save(browser)) == [fname for fname in FNAMES if fname in UNTOUCHED]  # the noisy table's order
 
 
+def test_weights_stay_and_what_was_listened_to_counts_in_full(browser, tmp_path):
+    expected = {fname: f"0.{row + 1}" for row, fname in enumerate(UNTOUCHED)}
+    browser.open(make_review(tmp_path, weights=list(expected.values())).page)
+
+    def saved() -> dict[str, str]:
+        path = browser.downloaded("relabeled_reviewed.csv", lambda: browser.press("s"))
+        table = read_table(path, ["fname", "labels", "weight"])
+        return dict(zip(table["fname"], table["weight"], strict=True))
+
+    assert saved() == expected
+    browser.press("down", "k", "d", "k")  # dropped before, dropped again, changed
+    assert saved() == {**expected, FNAMES[2]: "1", FNAMES[3]: "1"}
+
+
 def test_decisions_by_keyboard_and_what_training_reads(review, browser):
     browser.open(review.page)
     browser.press("down", "k", "d", "b", "d", "f")

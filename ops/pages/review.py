@@ -33,13 +33,14 @@ def review_data(
     """The whole tables and the disagreement of each clip, as JSON's types, and the rows' order.
 
     Args:
-        noisy, relabeled: columns fname, labels.
+        noisy, relabeled: columns fname, labels; relabeled perhaps weight.
         paths: of noisy, relabeled and predictions, for messages.
 
     Returns:
         data with classes, key (the same for the same content), counts of each status, table (a row a
-        noisy clip: fname, labels before, labels after or None where it was dropped) and clips (parallel to
-        table: status, margin, scores); order (clips,): the rows by disagreement, highest first.
+        noisy clip: fname, labels before, labels after or None where it was dropped), weights (a cell a
+        row, None where relabeled has none) and clips (parallel to table: status, margin, scores); order
+        (clips,): the rows by disagreement, highest first.
     """
     classes = predictions.classes
     class_map = {name: index for index, name in enumerate(classes)}
@@ -70,7 +71,12 @@ def review_data(
     ]
     order = np.lexsort((np.asarray(fnames, dtype=object), margins))
     counts = {name: status.count(name) for name in STATUSES}
-    data = {"classes": classes, "key": digest[:16], "table": table, "counts": counts, "clips": clips}
+    weights = None
+    if "weight" in relabeled:
+        cells = relabeled["weight"].tolist()
+        weights = ["" if row < 0 else cells[row] for row in rows]
+    data = {"classes": classes, "key": digest[:16], "table": table, "weights": weights}
+    data |= {"counts": counts, "clips": clips}
     return data, order
 
 

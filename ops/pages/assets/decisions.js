@@ -4,9 +4,11 @@ const splitLabels = (cell) => cell.split(",").map((name) => name.trim()).filter(
 const joinLabels = (names) => names.join(",");
 
 class Decisions {
-  // table: [fname, labels before, labels after relabeling or null] a clip; decided: rows of a decisions table.
-  constructor(table, classes, key, decided) {
+  // table: [fname, labels before, labels after relabeling or null] a clip; weights: a cell a clip, or null where
+  // the relabeled table has none; decided: rows of a decisions table.
+  constructor(table, weights, classes, key, decided) {
     this.table = table;
+    this.weights = weights;
     this.classes = new Set(classes);
     this.key = `review_labels:${key}`;
     this.rowOf = new Map(table.map(([fname], row) => [fname, row]));
@@ -62,12 +64,16 @@ class Decisions {
     return one.decision === "fix" ? one.labels : after ?? before;
   }
 
+  // What somebody listened to counts in full.
   rows() {
-    return this.table.map(([fname], row) => [fname, this.result(row)]).filter(([, labels]) => labels !== null);
+    const weight = (row) => (this.get(row) ? "1" : this.weights[row]);
+    return this.table
+      .map(([fname], row) => [fname, this.result(row), ...(this.weights ? [weight(row)] : [])])
+      .filter(([, labels]) => labels !== null);
   }
 
   tableCsv() {
-    return toCsv([["fname", "labels"], ...this.rows()]);
+    return toCsv([["fname", "labels", ...(this.weights ? ["weight"] : [])], ...this.rows()]);
   }
 
   decisionsCsv() {
