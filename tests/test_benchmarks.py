@@ -89,17 +89,17 @@ def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
     layout_script, tmp_path, tiny, capsys, monkeypatch
 ):
     flags = [*benchmark_flags(layout_script, tmp_path), "--label_noise", "0.4", "--methods"]
-    noisy.main([*flags, "ours", "curated"])
+    noisy.main([*flags, "scoring_out_of_fold", "curated"])
     capsys.readouterr()
-    rounds = list((tmp_path / "work/runs").glob("*-ours-*/rounds"))
+    rounds = list((tmp_path / "work/runs").glob("*-scoring_out_of_fold-*/rounds"))
     assert len(list(rounds[0].glob("experiments/round_0-*"))) == 1
     borrowed = (next(rounds[0].glob("experiments/round_0-*")) / "log").read_text()
     assert borrowed.count(" epoch 0:") == 2 and "finished before, nothing to do" in borrowed
     monkeypatch.setattr(noisy, "train", None)  # what is there is not trained again
-    noisy.main([*flags, "ours", "curated"])
+    noisy.main([*flags, "scoring_out_of_fold", "curated"])
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines()]
-    assert ["ours", "1", "scoring_5"] in [row[:3] for row in rows]
+    assert ["scoring_out_of_fold", "1", "scoring_5"] in [row[:3] for row in rows]
     assert ["curated", "1"] in [row[:2] for row in rows]
     monkeypatch.undo()
 

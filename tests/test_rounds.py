@@ -45,6 +45,8 @@ def test_two_rounds_are_the_loop_by_hand(toy, flags, training_flags, tmp_path, c
             ["scoring_6", "relabelall-merge_1.2"],
             "--calibrate",
             f"--noisy_truth_df={truth}",
+            epochs=3,
+            seed=1,
         )
     )
     printed = capsys.readouterr().out.splitlines()
@@ -61,7 +63,7 @@ def test_two_rounds_are_the_loop_by_hand(toy, flags, training_flags, tmp_path, c
             noisy[1] = str(tmp_path / f"rounds/tables/round_{number}.csv")
             assert open(noisy[1]).read() == paths[-1].read_text()
             extra += noisy
-        train_2d_cnn.main(training_flags(*extra, epochs=1))
+        train_2d_cnn.main(training_flags(*extra, epochs=3, seed=1))
         (experiment,) = (tmp_path / "experiments").glob(f"round_{number}-*")
         assert rows["experiment"][number] == experiment.name
         metric = json.loads((experiment / "results.json").read_text())["metric"]

@@ -80,6 +80,8 @@ def child(argv: list[str], log: str, command: dict) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    sys.stderr.isatty = lambda: True  # progress bars, by which tests tell how far a process is
+    os.environ["NO_COLOR"] = "1"
     os.setpgrp()
     os.environ.update(command.get("env", {}))
     torch.set_num_threads(1)
