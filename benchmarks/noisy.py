@@ -52,7 +52,9 @@ class Method:
 
 SHARED = {"share_noisy": True}
 PUBLISHED = {**SHARED, "no_out_of_fold": True}
-OURS = {"share_last_round": True}
+SHARED_LAST = {"share_last_round": True}
+WEIGHED = ("correct-soft_0.3",) * 3
+OURS = ("correct_0.95", *WEIGHED)
 METHODS = {
     "curated": Method(),
     "all": Method("given", flags=SHARED),
@@ -60,23 +62,19 @@ METHODS = {
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
     # The first round keeps what is nearly certain; the others weigh all by how certain it is.
-    "ours": Method(rounds=("correct_0.95", *["correct-soft_0.3"] * 3), flags=OURS),
+    "ours": Method(rounds=OURS, flags=SHARED_LAST),
     "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
     "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
-    "scoring_out_of_fold": Method(
-        rounds=("scoring_{0.3}", "scoring_{0.6}"), flags={"share_last_round": True}
-    ),
-    "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags={"share_last_round": True}),
-    "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags={"share_last_round": True}),
-    "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags={"share_last_round": True}),
-    "ours_warm": Method(
-        rounds=("correct_0.95", *["correct-soft_0.3"] * 3), flags={**OURS, "warm_start": True}
-    ),
-    "ours_trust": Method(rounds=("trust_0.95", *["correct-soft_0.3"] * 3), flags=OURS),
-    "correct": Method(rounds=("correct_0.95", *["correct_0.5"] * 3), flags=OURS),
-    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=OURS),
-    "correct_from_start": Method(rounds=("correct-soft_0.3",) * 3, flags=OURS),
+    "scoring_out_of_fold": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=SHARED_LAST),
+    "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags=SHARED_LAST),
+    "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags=SHARED_LAST),
+    "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags=SHARED_LAST),
+    "ours_warm": Method(rounds=OURS, flags={**SHARED_LAST, "warm_start": True}),
+    "ours_trust": Method(rounds=("trust_0.95", *WEIGHED), flags=SHARED_LAST),
+    "correct": Method(rounds=("correct_0.95", *["correct_0.5"] * 3), flags=SHARED_LAST),
+    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=SHARED_LAST),
+    "correct_from_start": Method(rounds=WEIGHED, flags=SHARED_LAST),
     # The labels that one threshold gives: see label_precision and label_recall.
     "relabelall": Method(rounds=("relabelall-replacenan_1.2",), flags=SHARED),
     "relabelall_calibrated": Method(

@@ -16,8 +16,8 @@ import numpy as np
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.out_of_fold import read_out_of_fold
+from ops.predictions import logits_of
 
-MOST_LOGIT = 36.0  # where a float64 sigmoid still tells scores apart
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
 
@@ -29,9 +29,7 @@ def relative_logits(probabilities: np.ndarray) -> np.ndarray:
     Args:
         probabilities: (clips, classes) sigmoids.
     """
-    with np.errstate(divide="ignore"):
-        logits = np.log(probabilities) - np.log1p(-probabilities)
-    logits = np.clip(logits, -MOST_LOGIT, MOST_LOGIT)
+    logits = logits_of(probabilities)
     if logits.shape[1] == 1:
         return logits
     # Sums over the classes before and over those after: a difference of sums would cancel.

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ops.predictions import logits_of
+
 LEAST = 1e-12
-MOST_LOGIT = 36.0  # where a float64 sigmoid still tells scores apart
 SCALES = np.geomspace(0.02, 20, 10)
 REFINEMENTS = 9  # of the scale, by golden section; more would change the posterior by less than 0.001
 BISECTIONS = 30
@@ -49,12 +50,6 @@ class Correction:
     wrong: float
 
 
-def logits_of(probabilities: np.ndarray) -> np.ndarray:
-    """Finite logits of sigmoids."""
-    with np.errstate(divide="ignore"):
-        return np.clip(np.log(probabilities) - np.log1p(-probabilities), -MOST_LOGIT, MOST_LOGIT)
-
-
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     """Scale and share of wrong labels of highest likelihood; every clip with labels counts once.
 
@@ -73,7 +68,7 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
         """Mean log-likelihood, e and support."""
         support = _softmax_at(shifted, np.exp(log_scale), rows, columns)
         by_chance = (1 - support) / (n_classes - 1)
-        wrong = _share_of_wrong_labels(support, by_chance, weights)
+        wrong = share_of_wrong_labels(support, by_chance, weights)
         likelihood = np.log(np.maximum((1 - wrong) * support + wrong * by_chance, LEAST))
         return float(np.average(likelihood, weights=weights)), wrong, support
 
@@ -109,8 +104,13 @@ def softmax(logits: np.ndarray, scale: float) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
-    """The e of highest likelihood: the likelihood is concave in e, so its slope has one zero at most."""
+def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
+    """The e of highest likelihood, which is concave in e: its slope has one zero at most.
+
+    Args:
+        support, by_chance: (labels,) probabilities of each label if it is right, and if it is wrong.
+        weights: (labels,) of each one's likelihood.
+    """
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         wrong = (low + high) / 2

@@ -90,7 +90,8 @@ def run_fold(
     accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
     best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 
-    best_model = experiment.checkpoint(fold, "best_model")
+    distributed.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
+    share_weights(model)
     # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
     results = {"metric": None, "best_epoch": best["best_epoch"]}
     for name, clips, fnames, metric in (
@@ -99,9 +100,6 @@ def run_fold(
         (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
     ):
         if clips:
-            # Each table anew from the best model: what another one adapted must not matter.
-            distributed.from_main(lambda: load_weights(model, best_model) and None)
-            share_weights(model)
             logits = _predict(model, clips, name, config, runtime, stop)
             predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
             if fnames is not None:

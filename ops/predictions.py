@@ -15,6 +15,8 @@ from ops.tables import check_columns, read_numbers, write_table
 
 EXPECTED = "a predictions table, a column of probabilities per class and fname"
 
+MOST_LOGIT = 36.0  # where a float64 sigmoid still tells scores apart
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -41,6 +43,12 @@ class Predictions:
         rows = self.probabilities[position]
         rows[position < 0] = self.probabilities.mean(axis=0)
         return Predictions(list(fnames), self.classes, rows)
+
+
+def logits_of(probabilities: np.ndarray) -> np.ndarray:
+    """Finite logits of sigmoids, of certain ones, too."""
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probabilities) - np.log1p(-probabilities), -MOST_LOGIT, MOST_LOGIT)
 
 
 def bad_clips_path(path: str | Path) -> Path:
