@@ -16,7 +16,8 @@ import argparse
 import pandas as pd
 
 from ops import cli, console
-from ops.data_report import Source, check_sources, count_errors, summary
+from ops.data_report import Source, check_sources
+from ops.problems import count_errors, summary
 from ops.tables import write_table
 
 PAIRS = (

@@ -9,9 +9,9 @@ middle  sharding (prediction on several processes), training (the loop), replica
         of experiments), noisy_folds (which noisy clips a fold saw), warm_start (--init_from), norm_statistics
         (BatchNorm's, refreshed and adapted), out_of_fold (predictions of validation clips and their labels),
         calibration (scores that compare between clips), relabeled_tables (a mode applied to tables),
-        known_bad (clips known to be wrong), blending (several predictions -> one), scoring (figures of
-        predictions), releases (downloaded folders, whole or not there), pages (a package: report and review
-        as HTML files)
+        known_bad (clips known to be wrong), data_report (all that is wrong with tables and clips), problems
+        (how that is told), blending (several predictions -> one), scoring (figures of predictions), releases
+        (downloaded folders, whole or not there), pages (a package: report and review as HTML files)
 leaves  acceleration, archives, audio, batching, checkpoints, correction, distributed (the processes of
         torchrun), downloads, effects (of resampling, reverb and time_stretch), experiment, features, files,
         folds, history, labels, losses, metrics, interruption, optimization, predictions, relabeling,

@@ -207,7 +207,6 @@ def unpack(archive: zipfile.ZipFile, folder: Path, place: Callable[[str], str | 
         desc=f"unpacking {Path(source).name}",
         unit="B",
         unit_scale=True,
-        disable=None,
     )
     with bar:
         for name, entry in chosen.items():

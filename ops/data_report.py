@@ -16,74 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
-from ops.clip_checks import SHOWN, clip_path
+from ops.clip_checks import clip_path
 from ops.console import progress
-from ops.errors import DataError, ProblemsError
+from ops.errors import DataError
 from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
+from ops.problems import KINDS, KNOWN_BAD, Problem, in_order
 from ops.tables import has_column, is_weight, scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
-KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
-
-
-REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """remedy: what to do about an error, empty for a warning; detailed: the summary tells the details.
-
-    of_clip: the clip alone is unusable, and training can go on without it.
-    """
-
-    remedy: str = ""
-    detailed: bool = False
-    of_clip: bool = False
-
-    @property
-    def stops_training(self) -> bool:
-        return bool(self.remedy)
-
-
-KINDS = {  # in the order of the report
-    "unusable table, class map or folder": Kind("give another path, or make it anew", True),
-    "malformed row": Kind("correct these rows", True),
-    "duplicate fname": Kind("remove the extra rows"),
-    "unsafe fname": Kind("keep all clips of a table inside its folder"),
-    "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
-    "wrong weight": Kind("correct these weights, from 0 to 1, or remove the column", True),
-    "missing": Kind(REPAIR, of_clip=True),
-    "empty": Kind(REPAIR, of_clip=True),
-    "unreadable": Kind(REPAIR, of_clip=True),
-    KNOWN_BAD: Kind(detailed=True),
-    "silent": Kind(),
-    "shorter than one window": Kind(detailed=True),
-    "other sample rate": Kind(detailed=True),
-    "several channels": Kind(detailed=True),
-    "without labels": Kind(),
-    "class with fewer clips than folds": Kind(detailed=True),
-    "file that is not in the table": Kind(),
-    "same audio in training and test": Kind(detailed=True),
-}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One problem of a table; fname is empty where it is no clip's."""
-
-    kind: str
-    table: str
-    fname: str
-    detail: str
-
-    @property
-    def name(self) -> str:
-        """How the summary names it."""
-        if not self.fname:
-            return self.detail
-        fname = self.fname if self.fname.isprintable() else repr(self.fname)
-        return f"{fname} ({self.detail})" if KINDS[self.kind].detailed else fname
 
 
 @dataclass
@@ -128,7 +69,7 @@ def check_sources(
             problems += _small_classes(source, class_map, n_folds)
     problems += _clip_problems(sources, lambda path: _examine(path, n_fft), n_threads)
     problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
-    return _in_order(problems)
+    return in_order(problems)
 
 
 def check_headers(
@@ -146,15 +87,7 @@ def check_headers(
 
     problems = _table_problems(sources, class_map)
     problems += _clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
-    return _in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
-
-
-def raise_problems(problems: Sequence[Problem]) -> None:
-    """Raises a DataError that tells all problems and what to do about them, a line a kind."""
-    if len(problems) == 1 and not problems[0].fname:
-        raise DataError(problems[0].detail)  # it says where and what to do
-    if problems:
-        raise ProblemsError([f"{line}; {KINDS[kind].remedy}" for kind, line in _lines_by_kind(problems)])
+    return in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
 
 
 def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None) -> list[Problem]:
@@ -168,40 +101,6 @@ def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None)
         if source.role == "noisy" and source.is_whole and has_column(source.table, "weight"):
             problems += _weight_problems(source)
     return problems
-
-
-def _in_order(problems: Sequence[Problem]) -> list[Problem]:
-    order = list(KINDS)
-    return sorted(problems, key=lambda problem: order.index(problem.kind))
-
-
-def summary(problems: Sequence[Problem]) -> list[str]:
-    """A line a kind of problem, with the count and the first ten names by table; then the totals."""
-    lines = [
-        f"{'error' if KINDS[kind].stops_training else 'warning'}: {line}"
-        for kind, line in _lines_by_kind(problems)
-    ]
-    errors = count_errors(problems)
-    return [
-        *lines,
-        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
-    ]
-
-
-def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
-    for kind in dict.fromkeys(problem.kind for problem in problems):
-        of_kind = [problem for problem in problems if problem.kind == kind]
-        tables: dict[str, list[str]] = {}
-        for problem in of_kind[:SHOWN]:
-            tables.setdefault(problem.table, []).append(problem.name)
-        shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
-        more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
-        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}".splitlines())
-
-
-def count_errors(problems: Sequence[Problem]) -> int:
-    """Of the problems, those that would stop training."""
-    return sum(KINDS[problem.kind].stops_training for problem in problems)
 
 
 def _read_rows(source: Source) -> Iterator[Problem]:

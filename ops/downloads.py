@@ -100,7 +100,6 @@ def _receive_all(file: RemoteFile, part: Path, retries: int) -> None:
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
-        disable=None,  # no bar where nobody looks
     ) as bar:
         _tried(file.url, lambda: _receive(file, part, held(), bar), retries, held)
 
@@ -207,7 +206,7 @@ def _mismatch(file: RemoteFile, path: Path) -> str | None:
     digest = hashlib.new(name, usedforsecurity=False)
     with (
         open(path, "rb") as content,
-        progress(total=size, desc=f"checking {file.name}", unit="B", unit_scale=True, disable=None) as bar,
+        progress(total=size, desc=f"checking {file.name}", unit="B", unit_scale=True) as bar,
     ):
         while chunk := content.read(1 << 20):
             digest.update(chunk)

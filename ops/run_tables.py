@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ops.data_report import KINDS, Source, check_headers, raise_problems
+from ops.data_report import Source, check_headers
 from ops.datasets import Clip
 from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.known_bad import known_bad_clips
 from ops.labels import encode_labels
+from ops.problems import KINDS, raise_problems
 from ops.tables import has_column, is_weight, read_table
 
 

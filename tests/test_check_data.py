@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import check_data
-from ops.data_report import KINDS, KNOWN_BAD
+from ops.problems import KINDS, KNOWN_BAD
 
 RATE = 44100
 COLUMNS = ["kind", "table", "fname", "detail"]
