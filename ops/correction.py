@@ -6,9 +6,11 @@ Arazo et al. 2019, arXiv:1904.11238, in place of a fixed weight). A label that t
 least possible is then far more likely right than its probability alone says: with ten classes and
 e = 0.4 the odds grow by 13.5.
 
-What a prediction is worth is found on the noisy labels themselves: the probability that a clip's label
-is class c is softmax(s * logits)[c], as in temperature scaling (Guo et al. 2017, arXiv:1706.04599), and
-s and e together make the given labels likeliest. Softmax is free of the shift that LSEP leaves to each
+What predictions are worth is found on the noisy labels themselves: the probability that a clip's label
+is class c is softmax(sum over tables of s * logits)[c], one scale s a table of predictions, all rounds'
+or experiments', and the scales and e together make the given labels likeliest: temperature scaling (Guo
+et al. 2017, arXiv:1706.04599) of a logarithmic opinion pool (Heskes 1998), so that a round whose network
+turned out worse than an earlier one's does no harm. Softmax is free of the shift that LSEP leaves to each
 clip, and the curated clips, which a network of many noisy clips may know better or worse, are not asked.
 """
 
@@ -21,20 +23,23 @@ import numpy as np
 from ops.predictions import logits_of
 
 LEAST = 1e-12
-SCALES = np.geomspace(0.02, 20, 10)
-REFINEMENTS = 9  # of the scale, by golden section; more would change the posterior by less than 0.001
+STARTS = (20.0, 3.0, 0.5, 0.1)  # of the sum of the scales, where a logit's standard deviation is 1
+MOST = 100.0  # of one scale, likewise
 BISECTIONS = 30
-GOLDEN = (np.sqrt(5) - 1) / 2
+FIT_SCORES = 2_000_000  # clips x classes: a random choice of so many clips gives wrong to 0.01
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """scale s of the logits, wrong e, and support (labels,): softmax(s * logits) of each given label."""
+    """scales (tables,) of the logits, and the share of wrong labels e."""
 
-    scale: float
+    scales: np.ndarray
     wrong: float
-    support: np.ndarray
+
+    def shares(self, logits: np.ndarray) -> np.ndarray:
+        """(tables, clips, classes) -> (clips, classes) probability that a right label is this one."""
+        return softmax(np.tensordot(self.scales, logits, 1))
 
 
 @dataclass(frozen=True)
@@ -51,56 +56,54 @@ class Correction:
 
 
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
-    """Scale and share of wrong labels of highest likelihood; every clip with labels counts once.
+    """Scales and share of wrong labels of highest likelihood; every clip with labels counts once.
+
+    A table that adds nothing to the others gets scale 0.
 
     Args:
-        logits: (clips, classes), each clip's free of a shift.
+        logits: (tables, clips, classes), each clip's free of a shift.
         labels: (clips, classes) bool.
     """
-    n_classes = labels.shape[1]
+    from scipy.optimize import minimize  # here: it takes as long to load as relabeling does
+
+    n_tables, n_classes = len(logits), labels.shape[1]
+    if not labels.any() or n_classes < 2:
+        return NoiseModel(np.ones(n_tables), 0.0)
+    logits = logits - logits.mean(axis=2, keepdims=True)
+    units = logits.std(axis=(1, 2))
+    units[units < LEAST] = 1.0
+    logits /= units[:, None, None]
     rows, columns = np.nonzero(labels)
-    if not len(rows) or n_classes < 2:
-        return NoiseModel(1.0, 0.0, np.ones(len(rows)))
-    weights = 1.0 / labels.sum(axis=1)[rows]
-    shifted = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32)  # digits enough to fit
+    own = logits[:, rows, columns]
+    weights = 1.0 / labels.sum(axis=1)[rows] / labels.any(axis=1).sum()
 
-    def fit(log_scale: float) -> tuple[float, float, np.ndarray]:
-        """Mean log-likelihood, e and support."""
-        support = _softmax_at(shifted, np.exp(log_scale), rows, columns)
+    def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Softmax of all, that of each label, what it would be by chance, and the e that goes with them."""
+        shares = softmax(np.tensordot(scales, logits, 1))
+        support = shares[rows, columns]
         by_chance = (1 - support) / (n_classes - 1)
-        wrong = share_of_wrong_labels(support, by_chance, weights)
-        likelihood = np.log(np.maximum((1 - wrong) * support + wrong * by_chance, LEAST))
-        return float(np.average(likelihood, weights=weights)), wrong, support
+        return shares, support, by_chance, share_of_wrong_labels(support, by_chance, weights)
 
-    grid = np.log(SCALES)
-    best = int(np.argmax([fit(value)[0] for value in grid]))
-    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    inner = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)]
-    found = [fit(value)[0] for value in inner]
-    for _ in range(REFINEMENTS):
-        if found[0] >= found[1]:
-            high, inner = inner[1], [inner[1] - GOLDEN * (inner[1] - low), inner[0]]
-            found = [fit(inner[0])[0], found[0]]
-        else:
-            low, inner = inner[0], [inner[1], inner[0] + GOLDEN * (high - inner[0])]
-            found = [found[1], fit(inner[1])[0]]
-    log_scale = (low + high) / 2
-    _, wrong, support = fit(log_scale)
-    return NoiseModel(float(np.exp(log_scale)), wrong, support)
+    def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean negative log-likelihood at the best e, and its slope, in which that e counts as fixed."""
+        shares, support, by_chance, wrong = parts(scales)
+        likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
+        expected = np.einsum("nc,tnc->tn", shares, logits)[:, rows]
+        slope = weights / likelihood * (1 - wrong - wrong / (n_classes - 1)) * support
+        return float(-(weights * np.log(likelihood)).sum()), -((own - expected) * slope).sum(axis=1)
+
+    bounds = [(0.0, MOST)] * n_tables
+    found = [
+        minimize(loss, np.full(n_tables, start / n_tables), jac=True, method="L-BFGS-B", bounds=bounds)
+        for start in STARTS
+    ]
+    scales = min(found, key=lambda result: round(result.fun, 9)).x  # the surest of equals
+    return NoiseModel(scales / units, parts(scales)[3])
 
 
-def _softmax_at(shifted: np.ndarray, scale: float, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(labels,) softmax(scale * logits) at these places; shifted: logits less each clip's highest."""
-    sums = np.empty(len(shifted))
-    for start in range(0, len(shifted), CHUNK_CLIPS):
-        chunk = slice(start, start + CHUNK_CLIPS)
-        sums[chunk] = np.exp(np.float32(scale) * shifted[chunk]).sum(axis=1)
-    return np.exp(scale * shifted[rows, columns]) / sums[rows]
-
-
-def softmax(logits: np.ndarray, scale: float) -> np.ndarray:
-    """(clips, classes) softmax of scale * logits."""
-    powers = np.exp(scale * (logits - logits.max(axis=1, keepdims=True)))
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(clips, classes) -> (clips, classes), each clip's sum 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
@@ -131,15 +134,34 @@ def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
 
     Args:
         labels: (clips, classes) bool.
-        probabilities: (clips, classes) sigmoids of predictions by networks that did not see these labels.
+        probabilities: (tables, clips, classes), or (clips, classes) of one: sigmoids of predictions by
+            networks that did not see these labels.
     """
-    n_classes = labels.shape[1]
-    logits = logits_of(probabilities)
-    noise = fit_noise(logits, labels)
-    right = (1 - noise.wrong) * noise.support
-    chance = noise.wrong * (1 - noise.support) / max(n_classes - 1, 1)
-    posterior = np.zeros(labels.shape)
-    posterior[labels] = right / np.maximum(right + chance, LEAST)
+    tables = probabilities if probabilities.ndim == 3 else probabilities[None]
+    noise = fit_noise(*_some_clips(tables, labels))
+    parts = [_corrected(labels[:0], tables[:, :0], noise)]
+    for start in range(0, len(labels), CHUNK_CLIPS):
+        rows = slice(start, start + CHUNK_CLIPS)
+        parts.append(_corrected(labels[rows], tables[:, rows], noise))
+    return Correction(*(np.concatenate(part) for part in zip(*parts, strict=True)), noise.wrong)
+
+
+def _some_clips(tables: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels to fit the noise on: of clips with labels, all or enough of them."""
+    labelled, most = np.flatnonzero(labels.any(axis=1)), FIT_SCORES // labels.shape[1]
+    if len(labelled) > most:
+        labelled = np.sort(np.random.default_rng(0).choice(labelled, most, replace=False))
+    return logits_of(tables[:, labelled]), labels[labelled]
+
+
+def _corrected(
+    labels: np.ndarray, tables: np.ndarray, noise: NoiseModel
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, confidence and trust of some clips."""
+    shares = noise.shares(logits_of(tables))
+    right = (1 - noise.wrong) * shares
+    chance = noise.wrong * (1 - shares) / max(labels.shape[1] - 1, 1)
+    posterior = np.where(labels, right / np.maximum(right + chance, LEAST), 0.0)
 
     stays = labels & (posterior >= 0.5)
     goes = labels & ~stays
@@ -147,13 +169,11 @@ def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
     new_labels = stays.copy()
     confidence = all_wrong * np.where(stays, posterior, 1.0).min(axis=1, initial=1.0)
 
-    empty = np.flatnonzero(~stays.any(axis=1))
-    for start in range(0, len(empty), CHUNK_CLIPS):
-        rows = empty[start : start + CHUNK_CLIPS]
-        others = np.where(labels[rows], 0.0, softmax(logits[rows], noise.scale))
-        total = others.sum(axis=1)
-        best, at = others.argmax(axis=1), np.arange(len(rows))
-        new_labels[rows, best] = total > 0
-        confidence[rows] = all_wrong[rows] * others[at, best] / np.maximum(total, LEAST)
+    rows = np.flatnonzero(~stays.any(axis=1))
+    others = np.where(labels[rows], 0.0, shares[rows])
+    total = others.sum(axis=1)
+    best, at = others.argmax(axis=1), np.arange(len(rows))
+    new_labels[rows, best] = total > 0
+    confidence[rows] = all_wrong[rows] * others[at, best] / np.maximum(total, LEAST)
     trust = np.where(labels, posterior, 1.0).min(axis=1, initial=1.0) * labels.any(axis=1)
-    return Correction(new_labels, confidence, trust, noise.wrong)
+    return new_labels, confidence, trust

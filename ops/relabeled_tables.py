@@ -46,7 +46,7 @@ def relabel_table(
     """Applies a mode to a noisy table, joined with its predictions by fname.
 
     Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
-    prediction tables are averaged, but for a strategy that compares them. calibrations: one
+    prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one
     a prediction table; without, probabilities are taken as they are.
     """
     strategy, parameter = parse_mode(mode)

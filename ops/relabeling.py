@@ -232,9 +232,9 @@ STRATEGIES = {
     "quota": Strategy(quota, "<clips to keep>", whole=True),
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
     "soft": Strategy(soft, "<power of the weights>"),
-    "trust": Strategy(trust, "<least probability>", high=1),
-    "correct": Strategy(correct, "<least confidence>", high=1),
-    "correct-soft": Strategy(correct_soft, "<least confidence>", high=1),
+    "trust": Strategy(trust, "<least probability>", high=1, several=True),
+    "correct": Strategy(correct, "<least confidence>", high=1, several=True),
+    "correct-soft": Strategy(correct_soft, "<least confidence>", high=1, several=True),
 }
 GRAMMAR = ", ".join(f"{name}_{strategy.parameter}" for name, strategy in STRATEGIES.items())
 

@@ -116,13 +116,13 @@ def test_the_share_of_wrong_labels_by_hand():
     assert found == pytest.approx(0.4, abs=1e-6)
     # About that, where their scale is to be found, too.
     certain = np.eye(5)[[0, 1, 2, 0, 1]]
-    assert fit_noise(logits_of(certain), labels).wrong == pytest.approx(0.4, abs=0.02)
-    assert fit_noise(logits_of(np.eye(5)), labels).wrong == pytest.approx(0, abs=1e-4)
+    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(0.4, abs=0.02)
+    assert fit_noise(logits_of(np.eye(5))[None], labels).wrong == pytest.approx(0, abs=1e-4)
     # Predictions that say nothing say nothing against the labels either.
     found = correct_labels(labels, np.full((5, 5), 0.3))
     assert found.wrong == pytest.approx(0, abs=1e-6) and (found.labels == labels).all()
-    assert fit_noise(np.zeros((2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
-    assert fit_noise(np.zeros((0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
+    assert fit_noise(np.zeros((1, 2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
+    assert fit_noise(np.zeros((1, 0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
     assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
 
 
@@ -143,7 +143,7 @@ def test_the_share_of_wrong_labels_is_found(wrong, scale):
     shift = np.random.default_rng(1).normal(0, 1, (len(logits), 1))
     probabilities = 1 / (1 + np.exp(-(logits / scale + shift)))
     labels = np.eye(10, dtype=bool)[given]
-    assert fit_noise(logits_of(probabilities), labels).scale == pytest.approx(scale, rel=0.05)
+    assert fit_noise(logits_of(probabilities)[None], labels).scales[0] == pytest.approx(scale, rel=0.05)
     found = correct_labels(labels, probabilities)
     assert found.wrong == pytest.approx(wrong, abs=0.02)
     # What it says of its labels is true: of those it trusts with p, a share of p is right.
@@ -170,10 +170,42 @@ def test_no_other_scale_and_share_are_likelier():
             total += chance[own].mean()
         return total
 
-    found = fit_noise(logits, labels)
+    found = fit_noise(logits[None], labels)
     grid = itertools.product(np.geomspace(0.02, 20, 60), np.linspace(0.001, 0.999, 50))
     best = max(log_likelihood(*pair) for pair in grid)
-    assert log_likelihood(found.scale, found.wrong) > best - 1e-4
+    assert log_likelihood(found.scales[0], found.wrong) > best - 1e-4
+
+
+def test_every_table_gets_the_weight_it_is_worth():
+    """Labels drawn from two tables together; a third table says nothing."""
+    rng = np.random.default_rng(0)
+    n, n_classes, wrong = 50_000, 6, 0.3
+    tables = rng.normal(0, 1, (3, n, n_classes)) * rng.uniform(0.5, 3, (1, n, 1))
+    powers = np.exp(1.5 * tables[0] + 0.5 * tables[1])
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    truth = (rng.random((n, 1)) > shares.cumsum(axis=1)).sum(axis=1).clip(max=n_classes - 1)
+    given = np.where(rng.random(n) < wrong, (truth + rng.integers(1, n_classes, n)) % n_classes, truth)
+    labels, shift = np.eye(n_classes, dtype=bool)[given], rng.normal(0, 2, (3, n, 1))
+    found = fit_noise(tables + shift, labels)
+    np.testing.assert_allclose(found.scales, [1.5, 0.5, 0], rtol=0.05, atol=0.03)
+    assert found.wrong == pytest.approx(wrong, abs=0.01)
+    np.testing.assert_allclose(found.shares(tables + shift), shares, atol=0.05)
+    # Corrected by both, more labels are right than by either; a table twice is the table once.
+    probabilities = 1 / (1 + np.exp(-tables))
+
+    def share_right(*rows: int) -> float:
+        return (correct_labels(labels, probabilities[list(rows)]).labels.argmax(axis=1) == truth).mean()
+
+    assert share_right(0, 1) > share_right(0) + 0.005 > share_right(1) + 0.01
+    twice = correct_labels(labels[:500], probabilities[[0, 0], :500])
+    once = correct_labels(labels[:500], probabilities[0, :500])
+    np.testing.assert_allclose(twice.confidence, once.confidence, atol=1e-3)
+
+
+def test_a_table_worse_than_chance_gets_no_say():
+    truth, given, logits = drawn(0.4, n=5_000)
+    found = fit_noise(np.stack([logits, -logits]), np.eye(10, dtype=bool)[given])
+    assert found.scales[1] == 0 and found.wrong == pytest.approx(0.4, abs=0.03)
 
 
 def test_labels_are_kept_replaced_or_taken_out():
@@ -261,6 +293,9 @@ def test_several_tables_are_averaged_or_compared(tmp_path):
     assert pd.read_csv(tmp_path / "out.csv")["labels"].tolist() == ["A", "A"]
     relabel_noisy_data.main([*flags, "--mode=consensus_1"])
     assert pd.read_csv(tmp_path / "out.csv")["fname"].tolist() == ["c0"]
+    relabel_noisy_data.main([*flags, "--mode=correct-soft_0.3"])
+    expected = correct_labels(np.array([[True, False]] * 2), np.array(tables)).confidence
+    assert pd.read_csv(tmp_path / "out.csv")["weight"].tolist() == expected.tolist()
 
 
 def test_tables_of_other_classes_are_refused(tmp_path):
