@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,9 +115,19 @@ def split_fold(tables: Tables, data: dict[str, Any], fold: int) -> tuple[list[Cl
     """Training clips (curated and noisy) and validation clips (curated) of a fold."""
     n_folds, seed = data["n_folds"], data["kfold_seed"]
     targets = np.stack([clip.labels for clip in tables.curated])
-    training, validation = list(stratified_folds(targets, n_folds, seed))[fold]
+    with _named(data["train_df"]):
+        training, validation = list(stratified_folds(targets, n_folds, seed))[fold]
     noisy = tables.noisy
     if noisy and not data["share_noisy"]:
-        _, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
+        with _named(data["noisy_train_df"]):
+            _, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
         noisy = [noisy[i] for i in share]
     return [tables.curated[i] for i in training] + noisy, [tables.curated[i] for i in validation]
+
+
+@contextmanager
+def _named(table: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{table}: {error}") from error

@@ -69,6 +69,14 @@ def experiment(training_flags, only_experiment):
     return only_experiment()
 
 
+def test_a_noisy_table_of_fewer_clips_than_folds_is_named(toy, training_flags, tmp_path):
+    table = tmp_path / "one.csv"
+    table.write_text("".join((toy.folder / "train_noisy.csv").read_text().splitlines(keepends=True)[:2]))
+    noisy = [f"--noisy_train_df={table}", f"--noisy_train_data_dir={toy.folder / 'train_noisy'}"]
+    with pytest.raises(DataError, match=re.escape(f"{table}: expected at least as many clips as folds")):
+        train_2d_cnn.main(training_flags("--folds", "0", *noisy))
+
+
 def test_clips_that_prediction_could_not_read_are_not_chosen(toy, experiment, tmp_path, capsys):
     folder, output, kept = tmp_path / "noisy", tmp_path / "preds.csv", tmp_path / "kept.csv"
     shutil.copytree(toy.folder / "train_noisy", folder)
