@@ -21,8 +21,8 @@ from ops.console import progress
 from ops.errors import DataError
 from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
-from ops.problems import KINDS, KNOWN_BAD, Problem, in_order
-from ops.tables import has_column, is_weight, scan_table
+from ops.problems import KINDS, KNOWN_BAD, UNUSABLE, Problem, in_order
+from ops.tables import MalformedRow, has_column, is_weight, scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 
@@ -108,8 +108,8 @@ def _read_rows(source: Source) -> Iterator[Problem]:
     rows: dict[str, list[int]] = {}
     try:
         for number, cells in scan_table(source.table, columns):
-            if isinstance(cells, DataError):
-                yield Problem("malformed row", source.table, "", str(cells))
+            if isinstance(cells, MalformedRow):
+                yield Problem("malformed row", source.table, "", cells.found)
             elif not cells[0].strip():
                 yield Problem("malformed row", source.table, "", f"row {number} has an empty fname")
             else:
@@ -129,7 +129,7 @@ def _read_rows(source: Source) -> Iterator[Problem]:
 
 def _weight_problems(source: Source) -> Iterator[Problem]:
     for _, cells in scan_table(source.table, ["fname", "weight"]):
-        if not isinstance(cells, DataError) and not is_weight(cells[1]):
+        if not isinstance(cells, MalformedRow) and not is_weight(cells[1]):
             yield Problem("wrong weight", source.table, cells[0], repr(cells[1]))
 
 
@@ -144,7 +144,7 @@ def _known_bad(source: Source) -> list[Problem]:
 
 
 def _unusable(path: str, detail: str) -> Problem:
-    return Problem("unusable table, class map or folder", path, "", detail)
+    return Problem(UNUSABLE, path, "", detail)
 
 
 def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterator[Problem]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ops.clip_checks import SHOWN
 from ops.errors import DataError, ProblemsError
+from ops.tables import ONE_CELL
 
+UNUSABLE = "unusable table, class map or folder"
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
 REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
 
@@ -29,8 +31,8 @@ class Kind:
 
 
 KINDS = {  # in the order of the report
-    "unusable table, class map or folder": Kind("give another path, or make it anew", True),
-    "malformed row": Kind("correct these rows", True),
+    UNUSABLE: Kind("give another path, or make it anew", True),
+    "malformed row": Kind(f"correct these rows ({ONE_CELL})", True),
     "duplicate fname": Kind("remove the extra rows"),
     "unsafe fname": Kind("keep all clips of a table inside its folder"),
     "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
@@ -70,10 +72,10 @@ class Problem:
 
 def raise_problems(problems: Sequence[Problem]) -> None:
     """Raises a DataError that tells all problems and what to do about them, a line a kind."""
-    if len(problems) == 1 and not problems[0].fname:
+    if len(problems) == 1 and problems[0].kind == UNUSABLE:
         raise DataError(problems[0].detail)  # it says where and what to do
     if problems:
-        raise ProblemsError([f"{line}; {KINDS[kind].remedy}" for kind, line in _lines_by_kind(problems)])
+        raise ProblemsError([line for _, line in _lines_by_kind(problems)])
 
 
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
@@ -82,7 +84,7 @@ def in_order(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def summary(problems: Sequence[Problem]) -> list[str]:
-    """A line a kind of problem, with the count and the first ten names by table; then the totals."""
+    """A line a kind of problem: the count, the first ten names by table, what to do; then the totals."""
     lines = [
         f"{'error' if KINDS[kind].stops_training else 'warning'}: {line}"
         for kind, line in _lines_by_kind(problems)
@@ -102,7 +104,8 @@ def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
             tables.setdefault(problem.table, []).append(problem.name)
         shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
         more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
-        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}".splitlines())
+        remedy = f"; {KINDS[kind].remedy}" if KINDS[kind].remedy else ""
+        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}{remedy}".splitlines())
 
 
 def count_errors(problems: Sequence[Problem]) -> int:

@@ -167,7 +167,15 @@ def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], 
 
     As `scoring` does, but a probability says how many: see ops.correction.
     """
-    return correct_labels(labels, probabilities).trust >= least, labels
+    return trust_soft(labels, probabilities, fnames, least)[:2]
+
+
+def trust_soft(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
+) -> WeightedResult:
+    """The same, weighted by that probability."""
+    found = correct_labels(labels, probabilities).trust
+    return found >= least, labels, found
 
 
 def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
@@ -233,6 +241,7 @@ STRATEGIES = {
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
     "soft": Strategy(soft, "<power of the weights>"),
     "trust": Strategy(trust, "<least probability>", high=1, several=True),
+    "trust-soft": Strategy(trust_soft, "<least probability>", high=1, several=True),
     "correct": Strategy(correct, "<least confidence>", high=1, several=True),
     "correct-soft": Strategy(correct_soft, "<least confidence>", high=1, several=True),
 }

@@ -13,6 +13,16 @@ from ops.errors import DataError
 from ops.files import write_atomically
 from ops.suggestions import nearest_path
 
+ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
+
+
+class MalformedRow(DataError):
+    """A row of more or fewer cells than the first line; `found` says so without table and remedy."""
+
+    def __init__(self, path: str | Path, found: str):
+        super().__init__(f"{path}: {found}; {ONE_CELL}")
+        self.found = found
+
 
 def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
     """Reads the given columns of a CSV table, with `others` all further ones too, as text.
@@ -51,10 +61,10 @@ def is_weight(cell: str) -> bool:
         return False
 
 
-def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | DataError]]:
+def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | MalformedRow]]:
     """Yields each row's number, from 1, and its cells in the given columns, as text.
 
-    In place of the cells a DataError where their number differs from the first line's. Raises
+    In place of the cells a MalformedRow where their number differs from the first line's. Raises
     DataError where the file is missing or no CSV, or a column is missing.
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
@@ -66,14 +76,11 @@ def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, 
         if len(row) == len(header):
             yield number, [row[position] for position in positions]
         elif row:  # no blank line
-            yield (
-                number,
-                DataError(
-                    f"{path}: row {number} has {len(row)} cells, expected {len(header)} as in the first "
-                    f"line, found {','.join(row)[:80]!r}; put several labels in one quoted cell, "
-                    '"Bark,Run"'
-                ),
+            found = (
+                f"row {number} has {len(row)} cells, expected {len(header)} as in the first line, found "
+                f"{','.join(row)[:80]!r}"
             )
+            yield number, MalformedRow(path, found)
 
 
 def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import check_data
-from ops.problems import KINDS, KNOWN_BAD
+from ops.problems import KINDS, KNOWN_BAD, REPAIR
 
 RATE = 44100
 COLUMNS = ["kind", "table", "fname", "detail"]
@@ -174,14 +174,16 @@ def test_every_kind_of_problem_at_once(data, capsys):
     lines = capsys.readouterr().out.splitlines()
     curated, noisy, test = (data.table(role) for role in ("curated", "noisy", "test"))
     assert lines[3:] == [
-        f"error: 1 x malformed row: {noisy}: row 9 has an empty fname",
-        f"error: 2 x duplicate fname: {curated}: c0.wav; {test}: t1.wav",
-        f"error: 1 x unsafe fname: {noisy}: ../test/t0.wav",
+        f"error: 1 x malformed row: {noisy}: row 9 has an empty fname; correct these rows (put several "
+        'labels in one quoted cell, "Bark,Run")',
+        f"error: 2 x duplicate fname: {curated}: c0.wav; {test}: t1.wav; remove the extra rows",
+        f"error: 1 x unsafe fname: {noisy}: ../test/t0.wav; keep all clips of a table inside its folder",
         f"error: 2 x unknown label: {curated}: typo.wav ('Bakr' (nearest: 'Bark'), 'Moew' (nearest: 'Meow') "
-        f"not in the class map); {noisy}: typo.wav ('Bakr' (nearest: 'Bark') not in the class map)",
-        f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav",
-        f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav",
-        f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav",
+        f"not in the class map); {noisy}: typo.wav ('Bakr' (nearest: 'Bark') not in the class map); correct "
+        "the table, or make the class map from it with create_class_map.py",
+        f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav; {REPAIR}",
+        f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav; {REPAIR}",
+        f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
         f"warning: 1 x known to be wrong (see --drop_known_bad): {curated}: f76181c4.wav (mislabelled)",
         f"warning: 3 x silent: {curated}: silent.wav; {noisy}: constant.wav; {test}: no_leak.wav",
         f"warning: 1 x shorter than one window: {test}: short.wav (2047 of 2048 samples)",
@@ -247,7 +249,7 @@ def test_ten_names_of_many(data, capsys):
     assert code == 1 and len(problems) == 13
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "missing" in line]
     names = ", ".join(f"gone{number:02}.wav" for number in range(10))
-    assert line == f"error: 13 x missing: {data.table('curated')}: {names}; and 3 more"
+    assert line == f"error: 13 x missing: {data.table('curated')}: {names}; and 3 more; {REPAIR}"
 
 
 def test_unusable_tables_do_not_hide_the_rest(data, capsys):
@@ -263,7 +265,7 @@ def test_unusable_tables_do_not_hide_the_rest(data, capsys):
     assert "no valid JSON" in lines[3] and "nowhere: expected the folder" in lines[3]
     assert "noisy.csv: expected a CSV table" in lines[3]
     assert lines[4].startswith("error: 1 x malformed row: ") and "row 1 has 3 cells" in lines[4]
-    assert lines[5] == f"error: 1 x missing: {data.table('test')}: gone.wav"
+    assert lines[5] == f"error: 1 x missing: {data.table('test')}: gone.wav; {REPAIR}"
     assert lines[6].startswith("warning: 1 x class with fewer clips than folds: ")
     # The clips of a table that could not be read are not called unlisted.
     assert lines[7:] == ["5 errors, 1 warnings"]

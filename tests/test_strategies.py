@@ -225,6 +225,9 @@ def test_labels_are_kept_replaced_or_taken_out():
     assert kept("correct_0.9", labels, unsure) == list(range(11))
     weights = apply("correct-soft_0.3", labels, unsure)[2]
     np.testing.assert_array_equal(weights, found.confidence)
+    weights = apply("trust-soft_0.3", labels, unsure)
+    np.testing.assert_array_equal(weights[2], found.trust)
+    assert weights[0].tolist() == (found.trust >= 0.3).tolist() and (weights[1] == labels).all()
     # Of clips 3 and 8 to 10 a label was wrong: they are not kept where labels must stay.
     assert kept("trust_0.9", labels, unsure) == [0, 1, 2, 4, 5, 6, 7]
 
