@@ -53,35 +53,30 @@ class Method:
 SHARED = {"share_noisy": True}
 PUBLISHED = {**SHARED, "no_out_of_fold": True}
 SHARED_LAST = {"share_last_round": True}
-WEIGHED = ("correct-soft_0.3",) * 3
-OURS = ("correct_0.95", *WEIGHED)
+# What is nearly certain; then labels as they are, weighted by trust; then corrected ones.
+OURS = ("trust_0.95", "trust-soft_0.3", "correct-soft_0.3", "correct-soft_0.3")
+REPLACING = ("trust_0.95", *["correct-soft_0.3"] * 3)
 METHODS = {
     "curated": Method(),
     "all": Method("given", flags=SHARED),
     "published": Method(
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
-    # The first round keeps what is nearly certain; the others weigh all by how certain it is.
     "ours": Method(rounds=OURS, flags=SHARED_LAST),
     "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
+    "ours_warm": Method(rounds=OURS, flags={**SHARED_LAST, "warm_start": True}),
+    "ours_self_scored": Method(rounds=OURS, flags=SHARED),
+    "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
+    "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
+    "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
+    "replacing_self_scored": Method(rounds=REPLACING, flags=SHARED),
     "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
     "scoring_out_of_fold": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=SHARED_LAST),
     "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags=SHARED_LAST),
     "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags=SHARED_LAST),
     "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags=SHARED_LAST),
-    "ours_warm": Method(rounds=OURS, flags={**SHARED_LAST, "warm_start": True}),
-    "ours_trust": Method(rounds=("trust_0.95", *WEIGHED), flags=SHARED_LAST),
-    "correct": Method(rounds=("correct_0.95", *["correct_0.5"] * 3), flags=SHARED_LAST),
-    "correct_one_round": Method(rounds=("correct-soft_0.3",), flags=SHARED_LAST),
-    "correct_from_start": Method(rounds=WEIGHED, flags=SHARED_LAST),
-    # The labels that one threshold gives: see label_precision and label_recall.
-    "relabelall": Method(rounds=("relabelall-replacenan_1.2",), flags=SHARED),
-    "relabelall_calibrated": Method(
-        rounds=("relabelall-replacenan_1.2",), flags={**SHARED, "calibrate": True}
-    ),
-    "relabelall_zlpr": Method(rounds=("relabelall-replacenan_1.2",), flags={**SHARED, "loss": "zlpr"}),
-    "relabelall_balanced": Method(rounds=("relabelall-balanced_1.2",), flags={**SHARED, "calibrate": True}),
+    "curated_zlpr": Method(flags={"loss": "zlpr"}),  # see benchmarks/thresholds.py
 }
 HEADLINE = ["curated", "all", "published", "ours", "oracle"]
 QUALITY = ["noisy_clips", "kept_precision", "kept_recall", "label_precision", "label_recall"]

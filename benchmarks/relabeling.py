@@ -23,6 +23,8 @@ MODES = [
     "relabelall_1.2",
     "relabelall-replacenan_1.2",
     "relabelall-merge_1.2",
+    "trust_0.95",
+    "correct-soft_0.3",
 ]
 
 

@@ -24,6 +24,7 @@ import claims  # noqa: E402
 import noisy  # noqa: E402
 import plain  # noqa: E402
 import real_runs  # noqa: E402
+import thresholds  # noqa: E402
 
 
 def test_pairwise_lsep_is_lsep():
@@ -102,6 +103,18 @@ def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
     assert ["scoring_out_of_fold", "1", "scoring_5"] in [row[:3] for row in rows]
     assert ["curated", "1"] in [row[:2] for row in rows]
     monkeypatch.undo()
+
+
+def test_thresholds_are_compared_on_the_same_predictions(layout_script, tmp_path, tiny, capsys):
+    flags = [*benchmark_flags(layout_script, tmp_path), "--curated_epochs=16"]  # enough to calibrate
+    thresholds.main(flags)
+    rows = [line.rsplit(maxsplit=5) for line in capsys.readouterr().out.splitlines()[-7:]]
+    assert [row[0] for row in rows[1:]] == [*thresholds.WAYS, "zlpr, scores above 0"]
+    for _, runs, *figures in rows[1:]:
+        assert runs == "1" and all(0 <= float(figure) <= 1 for figure in figures)
+    trained = {path.name for path in (tmp_path / "work/runs").iterdir()}
+    thresholds.main(flags)
+    assert {path.name for path in (tmp_path / "work/runs").iterdir()} == trained and len(trained) == 2
 
 
 def test_a_claim_is_measured_and_kept(layout_script, tmp_path, tiny, capsys):
