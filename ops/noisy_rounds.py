@@ -86,10 +86,15 @@ class Plan:
     def n_rounds(self) -> int:
         return len(self.modes) + 1
 
-    def clips_a_fold(self, number: int, n_curated: int, n_kept: int) -> float:
-        """On average, of n_kept noisy clips."""
+    def clips_a_fold(self, number: int, n_curated: int, n_kept: int) -> tuple[float, float]:
+        """Curated and noisy ones, on average, of n_kept noisy clips."""
         n_folds = self.config["data"]["n_folds"]
-        return n_curated * (n_folds - 1) / n_folds + n_kept / (1 if self.shares_noisy(number) else n_folds)
+        share = 1 / n_folds
+        if self.shares_noisy(number):
+            share = 1.0
+        elif self.config["data"].get("cross_fit_noisy"):
+            share = 1 - share
+        return n_curated * (n_folds - 1) / n_folds, n_kept * share
 
     def epochs(self, number: int, n_curated: int, n_noisy: int, n_kept: int) -> int:
         """Of a round that keeps n_kept of the n_noisy clips."""
@@ -98,7 +103,7 @@ class Plan:
         epochs = self.later_epochs or self.config["train"]["epochs"]
         if not self.equal_steps:
             return epochs
-        counts = [self.clips_a_fold(number, n_curated, n) for n in (n_noisy, n_kept)]
+        counts = [sum(self.clips_a_fold(number, n_curated, n)) for n in (n_noisy, n_kept)]
         return math.ceil(epochs * counts[0] / max(counts[1], 1))
 
     def shares_noisy(self, number: int) -> bool:
@@ -211,6 +216,8 @@ def round_config(
     data, train = config["data"], config["train"]
     config["label"] = f"{config['label']}_{number}"
     data["share_noisy"] = plan.shares_noisy(number)
+    if number == 0 or data["share_noisy"]:
+        data.pop("cross_fit_noisy", None)
     if number == 0:
         data["noisy_train_df"] = data["noisy_train_data_dir"] = None
         return config

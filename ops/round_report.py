@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,17 +101,16 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
 
 def planned_rounds(plan: Plan, n_curated: int, n_noisy: int) -> list[list[str]]:
     """The rows of a dry run's table, header first; counts a fold, as far as they are known before."""
-    n_folds = plan.config["data"]["n_folds"]
     rows = [["round", "noisy clips", "training clips a fold", "epochs", "then"]]
     for number in range(plan.n_rounds):
-        curated, most, cell = round(n_curated * (n_folds - 1) / n_folds), 0, "none"
+        most, cell = 0, "none"
         if number:
             mode = plan.modes[number - 1]
             strategy, parameter = parse_mode(mode)
             most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
             cell = f"{mode}: {'' if strategy.whole else 'at most '}{most}"
-        share = most if plan.shares_noisy(number) else -(-most // n_folds)
-        clips = f"{curated} curated" + (f" + {share} noisy" if number else "")
+        curated, share = plan.clips_a_fold(number, n_curated, most)
+        clips = f"{round(curated)} curated" + (f" + {math.ceil(share)} noisy" if number else "")
         then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "done"
         if number < len(plan.modes) and plan.out_of_fold:
             then += ", out of fold"

@@ -120,8 +120,8 @@ def split_fold(tables: Tables, data: dict[str, Any], fold: int) -> tuple[list[Cl
     noisy = tables.noisy
     if noisy and not data["share_noisy"]:
         with _named(data["noisy_train_df"]):
-            _, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
-        noisy = [noisy[i] for i in share]
+            others, share = list(plain_folds(len(noisy), n_folds, seed))[fold]
+        noisy = [noisy[i] for i in (others if data.get("cross_fit_noisy") else share)]
     return [tables.curated[i] for i in training] + noisy, [tables.curated[i] for i in validation]
 
 

@@ -80,10 +80,16 @@ def add_training_arguments(
     group.add_argument("--train_data_dir", required=True, help="folder of its clips")
     group.add_argument("--noisy_train_df", help="noisy table, CSV fname,labels")
     group.add_argument("--noisy_train_data_dir", help="folder of its clips")
-    group.add_argument(
+    division = group.add_mutually_exclusive_group()
+    division.add_argument(
         "--share_noisy",
         action="store_true",
         help="train every fold on all noisy clips instead of on its own share of 1/n_folds",
+    )
+    division.add_argument(
+        "--cross_fit_noisy",
+        action="store_true",
+        help="train every fold on all noisy clips but its share, which it alone can then score out of fold",
     )
     group.add_argument("--classmap", required=True, help="JSON {class: index}, see create_class_map.py")
     group.add_argument("--test_data_dir", help="folder of the test clips")
@@ -235,8 +241,9 @@ def check_training_arguments(
         parser.error(str(error))
     if (args.noisy_train_df is None) != (args.noisy_train_data_dir is None):
         parser.error("--noisy_train_df and --noisy_train_data_dir go together: give both or none")
-    if args.share_noisy and args.noisy_train_df is None:
-        parser.error("--share_noisy shares noisy clips: give --noisy_train_df and --noisy_train_data_dir")
+    for flag in ("share_noisy", "cross_fit_noisy"):
+        if getattr(args, flag) and args.noisy_train_df is None:
+            parser.error(f"--{flag} divides noisy clips: give --noisy_train_df and --noisy_train_data_dir")
     if (args.test_data_dir is None) != (args.sample_submission is None):
         parser.error("--test_data_dir and --sample_submission go together: give both or none")
     outside = [fold for fold in args.folds if fold >= args.n_folds]
@@ -315,6 +322,8 @@ def training_config(args: argparse.Namespace, kind: str, class_map: dict[str, in
         "label": args.label,
     }
     # Entries of such runs alone: others keep the names they have always had.
+    if args.cross_fit_noisy:
+        config["data"]["cross_fit_noisy"] = True
     if args.adapt_batch_norm:
         config["train"]["adapt_batch_norm"] = True
     if getattr(args, "init_from", None):

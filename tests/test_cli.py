@@ -49,6 +49,8 @@ def usage_error(capsys, parse_args, arguments) -> str:
         (["--folds", "0", "--label=a/b"], "names a directory"),
         (["--folds", "0", "--noisy_train_df=a.csv"], "--noisy_train_data_dir"),
         (["--folds", "0", "--share_noisy"], "--noisy_train_df"),
+        (["--folds", "0", "--cross_fit_noisy"], "--noisy_train_df"),
+        (["--folds", "0", "--cross_fit_noisy", "--share_noisy"], "not allowed with"),
         (["--folds", "0", "--test_data_dir=test"], "--sample_submission"),
         (["--folds", "0", "--start_deep_supervision_on=5"], "0 to 4"),
         (["--folds", "0", "--features=mel_2048_1024_16"], "at least 32 features"),
@@ -121,7 +123,8 @@ RUNTIME_FLAGS = {
 
 @pytest.mark.parametrize("script, kind", [(train_2d_cnn, "2d"), (train_hierarchical_cnn, "1d")])
 def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
-    args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm"])
+    noisy = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy", "--cross_fit_noisy"]
+    args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm", *noisy])
     config = training_cli.training_config(args, kind, {"a": 0, "b": 1})
     placed = {*config["network"], *config["data"], *config["train"], *RUNTIME_FLAGS}
     renamed = {"no_frequency_encoding"}  # stored as frequency_encoding

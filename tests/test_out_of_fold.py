@@ -74,6 +74,18 @@ def test_each_clip_is_scored_by_the_folds_that_did_not_see_it(toy, train, predic
     assert "note:" not in capsys.readouterr().out
 
 
+def test_cross_fitted_folds_train_on_all_clips_but_those_that_they_score(toy, train, predict, tmp_path):
+    experiment = train("--cross_fit_noisy", "--folds", "0", "1", "2", n_folds=3)
+    fnames = pd.read_csv(toy.folder / "train_noisy.csv")["fname"].to_numpy()
+    recorded = pd.read_csv(experiment / "noisy_folds.csv", dtype=str).set_index("fname")["folds"]
+    found = predict(experiment)
+    for fold, (_, share) in enumerate(plain_folds(16, 3, 42)):
+        others = ",".join(str(other) for other in range(3) if other != fold)
+        assert set(recorded[fnames[share]]) == {others}
+        alone = predict(only_fold(experiment, fold, tmp_path / str(fold)), out_of_fold=False)
+        np.testing.assert_allclose(found.loc[fnames[share]], alone.loc[fnames[share]], atol=1e-6)
+
+
 def test_clips_that_were_not_kept_are_scored_by_all(toy, train, predict, tmp_path):
     kept = tmp_path / "kept.csv"
     pd.read_csv(toy.folder / "train_noisy.csv").iloc[3:9].to_csv(kept, index=False)

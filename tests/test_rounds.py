@@ -155,6 +155,15 @@ def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
     assert not (tmp_path / "r").exists()
 
 
+def test_cross_fitted_rounds_train_on_all_but_a_share(flags, tmp_path, capsys):
+    modes, extra = ["scoring_6", "scoring_99"], ["--cross_fit_noisy", "--folds", "0", "1", "2", "3"]
+    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_round", *extra, n_folds=4))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1].startswith("0 none 18 curated 1")
+    assert lines[2].startswith("1 scoring_6: 6 18 curated + 5 noisy 1")  # 4.5 on average
+    assert lines[3].startswith("2 scoring_99: 16 18 curated + 16 noisy 1")
+
+
 def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, capsys):
     modes = ["scoring_6", "scoring_99", "fullmatch_1"]
     steps = ["--dry_run", "--share_last_round", "--equal_steps"]
