@@ -130,7 +130,7 @@ def show(figures: list[tuple[str, str, str, Score]], has_parts: bool) -> None:
     cli.print_table(rows if has_parts else [[row[0], *row[2:]] for row in rows])
     parts = list(dict.fromkeys(part for _, part, _, _ in figures))
     for name, of_classes in classes.items():
-        print(f"\n{Path(name).name}")
+        print(f"\n{name}")
         worst_first = sorted(of_classes.items(), key=lambda item: np.nan_to_num(item[1][0].lwlrap, nan=2.0))
         body = [
             [label, str(found[0].clips), *(cell(part.lwlrap) for part in found)]

@@ -121,13 +121,23 @@ def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
         raise DataError(
             f"{path}: expected {expected}, but it cannot be read ({error.strerror or error})"
         ) from error
-    except (csv.Error, ValueError) as error:  # ValueError: no UTF-8
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected {expected}, found no valid one: it is not in UTF-8 ({error}); save it as UTF-8"
+        ) from error
+    except (csv.Error, ValueError) as error:
         raise DataError(f"{path}: expected {expected}, found no valid one ({error})") from error
 
 
 def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str], expected: str) -> None:
     """Raises DataError where a column is missing from the first line, or stands in it twice."""
     missing = [name for name in columns if name not in header]
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if missing and other:
+        raise DataError(
+            f"{path}: expected {expected}, found cells separated by {other!r} in its first line; separate "
+            "them by commas"
+        )
     if missing:
         raise DataError(
             f"{path}: expected {expected}, found no column {', '.join(map(repr, missing))} in its first "
