@@ -10,8 +10,10 @@ What predictions are worth is found on the noisy labels themselves: the probabil
 is class c is softmax(sum over tables of s * logits)[c], one scale s a table of predictions, all rounds'
 or experiments', and the scales and e together make the given labels likeliest: temperature scaling (Guo
 et al. 2017, arXiv:1706.04599) of a logarithmic opinion pool (Heskes 1998), so that a round whose network
-turned out worse than an earlier one's does no harm. Softmax is free of the shift that LSEP leaves to each
-clip, and the curated clips, which a network of many noisy clips may know better or worse, are not asked.
+turned out worse than an earlier one's does no harm. A weak prior holds e at one half where predictions
+tell nothing: labels are then neither believed nor replaced. Softmax is free of the shift that LSEP leaves
+to each clip, and the curated clips, which a network of many noisy clips may know better or worse, are
+not asked.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Correction:
 
 
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
-    """Scales and share of wrong labels of highest likelihood; every clip with labels counts once.
+    """The likeliest scales and share of wrong labels; every clip with labels counts once.
 
     A table that adds nothing to the others gets scale 0.
 
@@ -75,7 +77,9 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     logits /= units[:, None, None]
     rows, columns = np.nonzero(labels)
     own = logits[:, rows, columns]
-    weights = 1.0 / labels.sum(axis=1)[rows] / labels.any(axis=1).sum()
+    weights = 1.0 / labels.sum(axis=1)[rows]
+
+    n_clips = labels.any(axis=1).sum()
 
     def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Softmax of all, that of each label, what it would be by chance, and the e that goes with them."""
@@ -85,12 +89,13 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
         return shares, support, by_chance, share_of_wrong_labels(support, by_chance, weights)
 
     def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean negative log-likelihood at the best e, and its slope, in which that e counts as fixed."""
+        """Negative log-posterior a clip at the best e, and its slope, in which that e counts as fixed."""
         shares, support, by_chance, wrong = parts(scales)
         likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
+        total = (weights * np.log(likelihood)).sum() + np.log(max(wrong * (1 - wrong), LEAST))
         expected = np.einsum("nc,tnc->tn", shares, logits)[:, rows]
         slope = weights / likelihood * (1 - wrong - wrong / (n_classes - 1)) * support
-        return float(-(weights * np.log(likelihood)).sum()), -((own - expected) * slope).sum(axis=1)
+        return float(-total / n_clips), -((own - expected) * slope).sum(axis=1) / n_clips
 
     bounds = [(0.0, MOST)] * n_tables
     found = [
@@ -108,7 +113,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
-    """The e of highest likelihood, which is concave in e: its slope has one zero at most.
+    """The likeliest e under a prior of e * (1 - e), as of two more labels, one right and one wrong.
+
+    So predictions that tell nothing leave it at one half. The log-posterior is concave in e.
 
     Args:
         support, by_chance: (labels,) probabilities of each label if it is right, and if it is wrong.
@@ -118,7 +125,7 @@ def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: n
     for _ in range(BISECTIONS):
         wrong = (low + high) / 2
         likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
-        if (weights * (by_chance - support) / likelihood).sum() > 0:
+        if (weights * (by_chance - support) / likelihood).sum() + 1 / wrong - 1 / (1 - wrong) > 0:
             low = wrong
         else:
             high = wrong

@@ -316,8 +316,8 @@ def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Seque
         console.note(note)
     if relabeled.table.empty:
         raise DataError(
-            f"round {number}: {mode} keeps none of the {relabeled.n_clips} noisy clips; choose another "
-            "mode and another --rounds_dir"
+            f"round {number}: {mode} keeps none of the {relabeled.n_clips} noisy clips; train round 0 longer "
+            "if its predictions are still poor, or choose another mode, and another --rounds_dir"
         )
     write_table(path, relabeled.table)
 

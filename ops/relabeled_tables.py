@@ -13,7 +13,7 @@ from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.labels import decode_labels, encode_labels
 from ops.predictions import bad_clips_path, read_predictions
-from ops.relabeling import parse_mode
+from ops.relabeling import Relabeling, parse_mode
 from ops.tables import read_table
 
 
@@ -75,19 +75,21 @@ def relabel_table(
     labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
-    kept, new_labels, *weights = strategy.apply(labels, scores, fnames, parameter)
-    if weights:
-        kept = kept & (weights[0] > 0)
+    kept, new_labels, weights, wrong = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    if weights is not None:
+        kept = kept & (weights > 0)
     changed = (new_labels != labels).any(axis=1) & kept
     # Labels that stay keep their spelling and order.
     cells = noisy["labels"].to_numpy(dtype=object)
     cells[changed] = decode_labels(new_labels[changed], classes)
     table = pd.DataFrame({"fname": noisy["fname"], "labels": cells})
-    if weights:
-        table["weight"] = weights[0]
+    if weights is not None:
+        table["weight"] = weights
     table = table[kept]
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
+    if wrong is not None:
+        notes.append(f"note: {wrong:.0%} of the labels are wrong, by an estimate from labels and predictions")
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
     return Relabeled(table, n_clips, int(changed.sum()), notes)

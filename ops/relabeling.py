@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,23 @@ from ops.suggestions import nearest
 N_THRESHOLDS = 10_000
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 MOST_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
-Result = tuple[np.ndarray, np.ndarray]  # kept (clips,) bool, labels (clips, classes) bool
-WeightedResult = tuple[np.ndarray, np.ndarray, np.ndarray]  # and weights (clips,) in training, 0 to 1
+Result = tuple[np.ndarray, np.ndarray]  # the first two of a Relabeling
+
+
+class Relabeling(NamedTuple):
+    """What a strategy makes of a table.
+
+    Attributes:
+        kept: (clips,) bool.
+        labels: (clips, classes) bool.
+        weights: (clips,) in training, 0 to 1; None: all count in full.
+        wrong: the share of the given labels that are estimated to be wrong, where that is estimated.
+    """
+
+    kept: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+    wrong: float | None = None
 
 
 def choose_threshold(probabilities: np.ndarray, expected_classes: float) -> float:
@@ -151,47 +167,46 @@ def consensus(labels: np.ndarray, tables: np.ndarray, fnames: Sequence[str], k: 
     return _first(order, k), labels
 
 
-def soft(
-    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float
-) -> WeightedResult:
+def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float) -> Relabeling:
     """Keeps all clips that carry labels, weighted by the ranking precision of these to the given power.
 
     A curriculum of weights instead of a choice: MentorNet, Jiang et al. 2018, arXiv:1712.05055.
     """
     weights = np.clip(agreement(labels, probabilities)[0], 0.0, 1.0) ** power
-    return labels.any(axis=1), labels, weights
+    return Relabeling(labels.any(axis=1), labels, weights)
 
 
-def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
+def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
     """Keeps clips whose labels are right with a probability of at least `least`; labels stay.
 
     As `scoring` does, but a probability says how many: see ops.correction.
     """
-    return trust_soft(labels, probabilities, fnames, least)[:2]
+    return trust_soft(labels, probabilities, fnames, least)._replace(weights=None)
 
 
 def trust_soft(
     labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
-) -> WeightedResult:
+) -> Relabeling:
     """The same, weighted by that probability."""
-    found = correct_labels(labels, probabilities).trust
-    return found >= least, labels, found
+    found = correct_labels(labels, probabilities)
+    return Relabeling(found.trust >= least, labels, found.trust, found.wrong)
 
 
-def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Result:
+def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
     """Keeps labels that are likely right, replaces them where another class is, drops the rest.
 
     Clips whose corrected labels are right with a probability of at least `least`, see ops.correction.
     """
-    return correct_soft(labels, probabilities, fnames, least)[:2]
+    return correct_soft(labels, probabilities, fnames, least)._replace(weights=None)
 
 
 def correct_soft(
     labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
-) -> WeightedResult:
+) -> Relabeling:
     """The same, weighted by the probability that the corrected labels are right."""
     found = correct_labels(labels, probabilities)
-    return (found.confidence >= least) & found.labels.any(axis=1), found.labels, found.confidence
+    kept = (found.confidence >= least) & found.labels.any(axis=1)
+    return Relabeling(kept, found.labels, found.confidence, found.wrong)
 
 
 def relabelall_balanced(
@@ -217,13 +232,13 @@ class Strategy:
     """A strategy and what its parameter means.
 
     Attributes:
-        apply: labels, probabilities, fnames, parameter -> clips kept, their labels and perhaps weights.
+        apply: labels, probabilities, fnames, parameter -> a Relabeling, or its first two entries.
         whole: the parameter counts clips.
         high: the highest parameter.
         several: apply takes (tables, clips, classes), one table a round or an experiment.
     """
 
-    apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result | WeightedResult]
+    apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result | Relabeling]
     parameter: str
     whole: bool = False
     high: float = math.inf

@@ -110,17 +110,18 @@ def test_balanced_labels_follow_the_given_ones():
 
 def test_the_share_of_wrong_labels_by_hand():
     labels = np.eye(5, dtype=bool)[[0, 1, 2, 3, 4]]
-    # Certain predictions: it is the share of labels that they contradict.
+    # Certain predictions contradict two of five labels; the prior is one more of either kind.
     support = np.array([1.0, 1, 1, 0, 0])
     found = share_of_wrong_labels(support, (1 - support) / 4, np.ones(5))
-    assert found == pytest.approx(0.4, abs=1e-6)
+    assert found == pytest.approx(3 / 7, abs=1e-6)
     # About that, where their scale is to be found, too.
     certain = np.eye(5)[[0, 1, 2, 0, 1]]
-    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(0.4, abs=0.02)
-    assert fit_noise(logits_of(np.eye(5))[None], labels).wrong == pytest.approx(0, abs=1e-4)
-    # Predictions that say nothing say nothing against the labels either.
+    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(3 / 7, abs=0.02)
+    assert fit_noise(logits_of(np.eye(5))[None], labels).wrong == pytest.approx(1 / 7, abs=1e-4)
+    # Predictions that say nothing leave every label as likely wrong as right.
     found = correct_labels(labels, np.full((5, 5), 0.3))
-    assert found.wrong == pytest.approx(0, abs=1e-6) and (found.labels == labels).all()
+    assert found.wrong == pytest.approx(0.5, abs=1e-6)
+    np.testing.assert_allclose(found.trust, 0.5, atol=1e-6)
     assert fit_noise(np.zeros((1, 2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
     assert fit_noise(np.zeros((1, 0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
     assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
@@ -200,6 +201,17 @@ def test_every_table_gets_the_weight_it_is_worth():
     twice = correct_labels(labels[:500], probabilities[[0, 0], :500])
     once = correct_labels(labels[:500], probabilities[0, :500])
     np.testing.assert_allclose(twice.confidence, once.confidence, atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [16, 60, 1000])
+def test_predictions_that_know_nothing_make_no_label_certain(n):
+    trusted = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        labels = np.eye(8, dtype=bool)[rng.integers(0, 8, n)]
+        found = correct_labels(labels, 1 / (1 + np.exp(-rng.normal(0, 1, labels.shape))))
+        trusted.append((found.trust >= 0.95).mean())
+    assert np.mean(trusted) < 0.05
 
 
 def test_a_table_worse_than_chance_gets_no_say():
@@ -289,7 +301,7 @@ def test_weights_that_are_none_are_named(tmp_path, cell):
         read_weights(str(tmp_path / "t.csv"))
 
 
-def test_several_tables_are_averaged_or_compared(tmp_path):
+def test_several_tables_are_averaged_or_compared(tmp_path, capsys):
     tables = [[0.9, 0.1], [0.3, 0.6]], [[0.9, 0.1], [0.9, 0.2]]
     flags = write(tmp_path, "fname,labels\nc0,A\nc1,A\n", *tables)
     relabel_noisy_data.main([*flags, "--mode=relabelall_1"])
@@ -297,6 +309,7 @@ def test_several_tables_are_averaged_or_compared(tmp_path):
     relabel_noisy_data.main([*flags, "--mode=consensus_1"])
     assert pd.read_csv(tmp_path / "out.csv")["fname"].tolist() == ["c0"]
     relabel_noisy_data.main([*flags, "--mode=correct-soft_0.3"])
+    assert "of the labels are wrong, by an estimate" in capsys.readouterr().out
     expected = correct_labels(np.array([[True, False]] * 2), np.array(tables)).confidence
     assert pd.read_csv(tmp_path / "out.csv")["weight"].tolist() == expected.tolist()
 
