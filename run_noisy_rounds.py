@@ -108,7 +108,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.noisy_truth_df:
         label_quality(label_sets(plan.noisy_df), label_sets(args.noisy_truth_df), args.noisy_truth_df)
     if args.dry_run:
-        cli.print_table(planned_rounds(plan, len(tables.curated), len(tables.noisy)))
+        counts = len(tables.curated), len(tables.noisy)
+        cli.print_table(planned_rounds(plan, *counts, directory.finished(plan)))
         print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
         return
     rows = run_rounds(

@@ -165,6 +165,21 @@ class RoundsDirectory:
                 "rounds began with (more --rounds may follow at its end), or give another --rounds_dir"
             )
 
+    def finished(self, plan: Plan) -> int:
+        """How many rounds of the plan, or of the beginning of it, are done."""
+        if not (self.path / "plan.json").exists() or not self.report.exists():
+            return 0
+        n_done, repeated = len(read_table(self.report, ["round"])), self.repeated(plan)
+        return n_done if repeated is None else repeated
+
+    def repeated(self, plan: Plan) -> int | None:
+        """The finished round that was the last, every fold on all clips, and no longer is."""
+        if not self.report.exists() or not plan.share_last_round or plan.config["data"]["share_noisy"]:
+            return None
+        n_begun = len(read_json(self.path / "plan.json", "the plan of these rounds")["modes"])
+        n_done = len(read_table(self.report, ["round"]))
+        return n_begun if n_begun < len(plan.modes) and n_done > n_begun else None
+
     def start(self, plan: Plan, argv: Sequence[str]) -> None:
         """Records plan and command."""
         write_json(self.path / "plan.json", asdict(plan))
@@ -193,6 +208,14 @@ def run_rounds(
     """Runs the plan, or what is left of it; returns the rows of rounds.csv."""
     directory.check_plan(plan)
     with directory.claimed():
+        repeated = directory.repeated(plan)
+        if repeated is not None:
+            console.note(
+                f"round {repeated} was the last, every fold on all kept clips: it is trained again, each "
+                "fold on its share, so that it can be scored out of fold"
+            )
+            rows_before = directory.report.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(directory.report, "".join(rows_before[: repeated + 1]))
         directory.start(plan, argv)
         experiments: list[Experiment] = []
         rows: list[dict[str, Any]] = []

@@ -99,22 +99,28 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
     return None if np.isnan(value) else value
 
 
-def planned_rounds(plan: Plan, n_curated: int, n_noisy: int) -> list[list[str]]:
+def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
     """The rows of a dry run's table, header first; counts a fold, as far as they are known before."""
-    rows = [["round", "noisy clips", "training clips a fold", "epochs", "then"]]
+    rows = [["round", "noisy clips", "training clips a fold", "epochs", "then", "state"]]
     for number in range(plan.n_rounds):
-        most, cell = 0, "none"
+        most, cell, is_bound = 0, "none", False
         if number:
             mode = plan.modes[number - 1]
             strategy, parameter = parse_mode(mode)
             most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
-            cell = f"{mode}: {'' if strategy.whole else 'at most '}{most}"
+            is_bound = not strategy.whole
+            cell = f"{mode}: {'at most ' * is_bound}{most}"
         curated, share = plan.clips_a_fold(number, n_curated, most)
-        clips = f"{round(curated)} curated" + (f" + {math.ceil(share)} noisy" if number else "")
-        then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "done"
+        clips = f"{round(curated)} curated"
+        if number:
+            clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
+        then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "the end"
         if number < len(plan.modes) and plan.out_of_fold:
             then += ", out of fold"
-        rows.append([str(number), cell, clips, str(plan.epochs(number, n_curated, n_noisy, most)), then])
+        epochs = str(plan.epochs(number, n_curated, n_noisy, most))
+        if is_bound and plan.equal_steps:
+            epochs += " or more"
+        rows.append([str(number), cell, clips, epochs, then, "done" if number < n_done else "to do"])
     return rows
 
 

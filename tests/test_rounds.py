@@ -147,10 +147,10 @@ def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
     run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_round", later_epochs=3))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1:5] == [
-        "0 none 12 curated 1 predict 16 noisy clips, out of fold",
-        "1 scoring_6: 6 12 curated + 3 noisy 3 predict 16 noisy clips, out of fold",
-        "2 scoring_99: 16 12 curated + 8 noisy 3 predict 16 noisy clips, out of fold",
-        "3 fullmatch_1: at most 16 12 curated + 16 noisy 3 done",
+        "0 none 12 curated 1 predict 16 noisy clips, out of fold to do",
+        "1 scoring_6: 6 12 curated + 3 noisy 3 predict 16 noisy clips, out of fold to do",
+        "2 scoring_99: 16 12 curated + 8 noisy 3 predict 16 noisy clips, out of fold to do",
+        "3 fullmatch_1: at most 16 12 curated + at most 16 noisy 3 the end to do",
     ]
     assert not (tmp_path / "r").exists()
 
@@ -172,7 +172,27 @@ def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, caps
     # 12 + 8 clips a fold with all of the noisy ones, 12 + 3 with six of them: 3 * 20 / 15 epochs.
     assert lines[2].startswith("1 scoring_6: 6 12 curated + 3 noisy 4 predict")
     assert lines[3].startswith("2 scoring_99: 16 12 curated + 8 noisy 3 predict")
-    assert lines[4].startswith("3 fullmatch_1: at most 16 12 curated + 16 noisy 3 done")
+    assert lines[4].startswith("3 fullmatch_1: at most 16 12 curated + at most 16 noisy 3 or more the end")
+
+
+def test_rounds_added_after_a_shared_last_one_train_that_one_again(flags, tmp_path, capsys):
+    def states(modes: list[str]) -> list[str]:
+        run_noisy_rounds.main(flags(tmp_path / "r", modes, "--share_last_round", "--dry_run"))
+        lines = capsys.readouterr().out.splitlines()[1 : len(modes) + 2]
+        return ["done" if line.rstrip().endswith("done") else "to do" for line in lines]
+
+    two = ["scoring_6", "scoring_8"]
+    run_noisy_rounds.main(flags(tmp_path / "r", two, "--share_last_round"))
+    first = (tmp_path / "r/rounds.csv").read_text().splitlines()
+    assert "is trained again" not in capsys.readouterr().out
+    assert states(two) == ["done"] * 3
+    assert states([*two, "scoring_16"]) == ["done", "done", "to do", "to do"]
+    run_noisy_rounds.main(flags(tmp_path / "r", [*two, "scoring_16"], "--share_last_round"))
+    assert "round 2 was the last" in capsys.readouterr().out
+    second = (tmp_path / "r/rounds.csv").read_text().splitlines()
+    assert second[:3] == first[:3] and len(second) == 5
+    assert second[3].split(",")[2] != first[3].split(",")[2]  # another experiment
+    assert states([*two, "scoring_16"]) == ["done"] * 4
 
 
 def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path):
