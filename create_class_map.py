@@ -26,6 +26,12 @@ def main(argv: list[str] | None = None) -> None:
     class_map = make_class_map(read_table(args.train_df, ["fname", "labels"])["labels"])
     if not class_map:
         raise DataError(f"{args.train_df}: expected labels, found none in any row")
+    joined = [name for name in class_map if ";" in name or "|" in name]
+    if joined:
+        console.warn(
+            f"{args.train_df}: {len(joined)} class names look like several labels, as {joined[0]!r}; several "
+            'go into one quoted cell with commas, "Bark,Run"'
+        )
     write_json(cli.output_path(args.output_file), class_map)
     console.note(f"{args.output_file}: {len(class_map)} classes")
 

@@ -182,8 +182,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     output = Path(args.output_dir)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise DataError(f"{output}: expected a new or empty folder, found something in it; choose another")
+    if output.exists():
+        in_the_way = "a file" if not output.is_dir() else next((path.name for path in output.iterdir()), "")
+        if in_the_way:
+            raise DataError(f"{output}: expected a new or empty folder, found {in_the_way}; choose another")
     rng = np.random.default_rng(args.seed)
 
     def subset(name: str, prefix: str, n_clips: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from ops import cli, distributed, training_cli
 from ops.fold_run import Runtime
 from ops.labels import load_class_map
 from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
-from ops.relabeling import STRATEGIES, parse_mode
+from ops.relabeling import STRATEGIES, check_mode, parse_mode
 from ops.round_report import label_quality, label_sets, planned_rounds, shown
 from ops.run_tables import load_tables
 
@@ -103,6 +103,8 @@ def main(argv: list[str] | None = None) -> None:
         cli.output_path(f"{args.rounds_dir}/rounds.csv", make=not args.dry_run).parent
     )
     directory.check_plan(plan)
+    for mode in plan.modes:
+        check_mode(mode, len(plan.config["data"]["classes"]))
     # All that a later round would stumble over, before the first one starts.
     tables = load_tables(plan.config["data"], args.sample_submission, args.test_data_dir)
     if args.noisy_truth_df:

@@ -151,7 +151,8 @@ def output_path(text: str, make: bool = True) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{path}: its folder cannot be made ({error.strerror})") from error
+        found = "a file has its name" if path.parent.is_file() else error.strerror
+        raise DataError(f"{path}: its folder cannot be made ({found}); give another path") from error
     if not os.access(path.parent, os.W_OK):
         raise DataError(f"{path}: its folder cannot be written to; choose another")
     return path

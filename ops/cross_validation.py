@@ -101,9 +101,12 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
     if len(done) < n_folds:
         _show_settings(experiment, len(done))
         missing = sorted(set(range(n_folds)) - set(done))
-        how = "other processes train them" if set(missing) <= set(elsewhere) else "--resume trains them"
+        listed = " ".join(map(str, missing))
+        how = f"the same command with --folds {listed} --resume trains them"
+        if set(missing) <= set(elsewhere):
+            how = "other processes train them"
         what = "the overall metric and submission.csv follow" if tables.test else "the overall metric follows"
-        experiment.log(f"folds {missing} are still to come ({how}); {what} with the last of them")
+        experiment.log(f"still to come: folds {listed} ({how}); {what} with the last of them")
         return
     tables_of = {
         part: [

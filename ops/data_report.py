@@ -230,6 +230,8 @@ def _examine(path: Path, n_fft: int | None) -> _Examined:
         found.append(("other sample rate", f"{header.sample_rate} Hz"))
     if header.channels > 1:
         found.append(("several channels", f"{header.channels} channels"))
+    if header.missing_bytes:
+        found.append(("truncated", f"its header declares {header.missing_bytes} bytes more than there are"))
     digest = None if silent else hashlib.blake2b(audio.data).digest()
     return _Examined(found, path, len(audio), digest)
 

@@ -70,9 +70,16 @@ def load_member(
     adapt_to: clips that their batch norms take statistics of, see ops.norm_statistics.
     """
     if list(classes) != experiment.config["data"]["classes"]:
+        theirs = experiment.config["data"]["classes"]
+        if sorted(classes) == sorted(theirs):
+            found = "has the same classes in another order"
+        else:
+            unknown = [name for name in classes if name not in theirs]
+            found = f"has {len(classes)} classes, the experiment {len(theirs)}"
+            found += f", {unknown[0]!r} not among them" if unknown else ""
         raise DataError(
-            f"{classmap}: its {len(classes)} classes are not those of {experiment.directory}, which "
-            f"has {experiment.config['network']['n_classes']}; give the class map it was trained with"
+            f"{classmap}: expected the classes of {experiment.directory}: it {found}; give the class map "
+            "that it was trained with"
         )
     folds, models = experiment.finished_folds(), []
     for fold in folds:

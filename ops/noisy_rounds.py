@@ -193,7 +193,8 @@ def _difference(there: Any, here: Any, name: str = "") -> str:
         for key in dict.fromkeys([*here, *there]):
             if there.get(key) != here.get(key):
                 return _difference(there.get(key), here.get(key), key)
-    return f"{name or 'its form'} ({there!r} there, {here!r} here)"
+    values = [" ".join(map(str, value)) if isinstance(value, list) else value for value in (there, here)]
+    return f"{name or 'its form'} ({values[0]} there, {values[1]} here)"
 
 
 def run_rounds(

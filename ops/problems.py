@@ -42,6 +42,7 @@ KINDS = {  # in the order of the report
     "unreadable": Kind(REPAIR, of_clip=True),
     KNOWN_BAD: Kind(detailed=True),
     "silent": Kind(),
+    "truncated": Kind(detailed=True),
     "shorter than one window": Kind(detailed=True),
     "other sample rate": Kind(detailed=True),
     "several channels": Kind(detailed=True),

@@ -13,7 +13,7 @@ from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.labels import decode_labels, encode_labels
 from ops.predictions import bad_clips_path, read_predictions
-from ops.relabeling import Relabeling, parse_mode
+from ops.relabeling import Relabeling, check_mode, parse_mode
 from ops.tables import read_table
 
 
@@ -71,6 +71,7 @@ def relabel_table(
         classes = predictions.classes
         scores = predictions.rows_of(fnames, path)
         tables.append(calibrations[index].apply(scores) if calibrations else scores)
+    check_mode(mode, len(classes))
     class_map = {name: index for index, name in enumerate(classes)}
     labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)

@@ -15,10 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ops.correction import correct_labels
+from ops.errors import DataError
 from ops.metrics import lrap_per_clip
 from ops.suggestions import nearest
 
 N_THRESHOLDS = 10_000
+EXPECTED_CLASSES = "<expected classes per clip>"
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 MOST_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # the first two of a Relabeling
@@ -244,14 +246,19 @@ class Strategy:
     high: float = math.inf
     several: bool = False
 
+    @property
+    def counts_classes(self) -> bool:
+        """Whether the parameter is a number of classes expected per clip."""
+        return self.parameter == EXPECTED_CLASSES
+
 
 STRATEGIES = {
     "scoring": Strategy(scoring, "<clips to keep>", whole=True),
-    "fullmatch": Strategy(fullmatch, "<expected classes per clip>"),
-    "relabelall": Strategy(relabelall, "<expected classes per clip>"),
-    "relabelall-replacenan": Strategy(relabelall, "<expected classes per clip>"),
-    "relabelall-merge": Strategy(relabelall_merge, "<expected classes per clip>"),
-    "relabelall-balanced": Strategy(relabelall_balanced, "<expected classes per clip>"),
+    "fullmatch": Strategy(fullmatch, EXPECTED_CLASSES),
+    "relabelall": Strategy(relabelall, EXPECTED_CLASSES),
+    "relabelall-replacenan": Strategy(relabelall, EXPECTED_CLASSES),
+    "relabelall-merge": Strategy(relabelall_merge, EXPECTED_CLASSES),
+    "relabelall-balanced": Strategy(relabelall_balanced, EXPECTED_CLASSES),
     "quota": Strategy(quota, "<clips to keep>", whole=True),
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
     "soft": Strategy(soft, "<power of the weights>"),
@@ -283,3 +290,12 @@ def parse_mode(mode: str) -> tuple[Strategy, float]:
     if strategy.whole and value != int(value):
         raise ValueError(f"mode: expected a whole number of clips, got {mode!r}")
     return strategy, value
+
+
+def check_mode(mode: str, n_classes: int) -> None:
+    """Raises DataError where a mode expects more classes per clip than there are."""
+    strategy, value = parse_mode(mode)
+    if strategy.counts_classes and value > n_classes:
+        raise DataError(
+            f"{mode}: expected at most as many classes per clip as there are, {n_classes}, got {value:g}"
+        )

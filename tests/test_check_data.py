@@ -118,6 +118,9 @@ def test_every_kind_of_problem_at_once(data, capsys):
     soundfile.write(folder / "noisy" / "constant.wav", np.full(3000, 0.25), RATE)
     data.add("test", "short.wav", "", seed=303, samples=2047)
     data.add("test", "just_long_enough.wav", "", seed=310, samples=2048)
+    data.add("noisy", "cut.wav", "Bark", seed=313)
+    whole = (folder / "noisy" / "cut.wav").read_bytes()
+    (folder / "noisy" / "cut.wav").write_bytes(whole[: len(whole) - 1000])
     data.add("curated", "rate.wav", "Bark", seed=304, rate=48000)
     data.add("curated", "stereo.wav", "Bark", seed=305, channels=2)
     data.add("noisy", "unlabeled.wav", "", seed=306)
@@ -153,6 +156,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("silent", "curated", "silent.wav"),
             ("silent", "noisy", "constant.wav"),
             ("silent", "test", "no_leak.wav"),
+            ("truncated", "noisy", "cut.wav"),
             ("shorter than one window", "test", "short.wav"),
             ("other sample rate", "curated", "rate.wav"),
             ("several channels", "curated", "stereo.wav"),
@@ -186,6 +190,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
         f"warning: 1 x known to be wrong (see --drop_known_bad): {curated}: f76181c4.wav (mislabelled)",
         f"warning: 3 x silent: {curated}: silent.wav; {noisy}: constant.wav; {test}: no_leak.wav",
+        f"warning: 1 x truncated: {noisy}: cut.wav (its header declares 1000 bytes more than there are)",
         f"warning: 1 x shorter than one window: {test}: short.wav (2047 of 2048 samples)",
         f"warning: 1 x other sample rate: {curated}: rate.wav (48000 Hz)",
         f"warning: 1 x several channels: {curated}: stereo.wav (2 channels)",
@@ -195,7 +200,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
-        "13 errors, 14 warnings",
+        "13 errors, 15 warnings",
     ]
 
 

@@ -127,7 +127,7 @@ def test_some_folds_now_and_the_others_later(toy, training_flags, only_experimen
     experiment = only_experiment()
     assert set(json.loads((experiment / "results.json").read_text())) == {"fold1"}
     assert not (experiment / "predictions/submission.csv").exists()
-    assert "folds [0] are still to come" in capsys.readouterr().out
+    assert "still to come: folds 0 (the same command with --folds 0 --resume" in capsys.readouterr().out
     train_2d_cnn.main(training_flags("--folds", "0", "--resume", **with_test(toy), epochs=1))
     assert set(json.loads((experiment / "results.json").read_text())) == {"fold0", "fold1", "metric"}
     assert (experiment / "predictions/submission.csv").exists()
@@ -378,7 +378,11 @@ def test_prediction_survives_bad_clips(toy, experiment, tmp_path, capsys):
 def test_prediction_with_another_class_map_is_refused(toy, experiment, tmp_path):
     other = tmp_path / "other.json"
     other.write_text('{"A": 0, "B": 1}')
-    with pytest.raises(DataError, match="are not those of"):
+    with pytest.raises(DataError, match="it has 2 classes, the experiment 8, 'A' not among them; give"):
+        predict_2d_cnn.main(predict_flags(toy, experiment, tmp_path, classmap=other))
+    classes = list(json.loads(toy.classmap.read_text()))
+    other.write_text(json.dumps({name: row for row, name in enumerate(reversed(classes))}))
+    with pytest.raises(DataError, match="it has the same classes in another order; give"):
         predict_2d_cnn.main(predict_flags(toy, experiment, tmp_path, classmap=other))
     assert not (tmp_path / "out.csv").exists()
 

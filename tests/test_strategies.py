@@ -301,6 +301,14 @@ def test_weights_that_are_none_are_named(tmp_path, cell):
         read_weights(str(tmp_path / "t.csv"))
 
 
+def test_no_clip_has_more_classes_than_there_are(tmp_path):
+    flags = write(tmp_path, "fname,labels\nc0,A\n", [[0.9, 0.1]])
+    for mode in ("relabelall_3", "fullmatch_2.1", "relabelall-balanced_9"):
+        with pytest.raises(DataError, match=f"{mode}: expected at most .* there are, 2, got"):
+            relabel_noisy_data.main([*flags, f"--mode={mode}"])
+    relabel_noisy_data.main([*flags, "--mode=relabelall_2"])
+
+
 def test_several_tables_are_averaged_or_compared(tmp_path, capsys):
     tables = [[0.9, 0.1], [0.3, 0.6]], [[0.9, 0.1], [0.9, 0.2]]
     flags = write(tmp_path, "fname,labels\nc0,A\nc1,A\n", *tables)

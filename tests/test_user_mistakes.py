@@ -69,6 +69,17 @@ def experiment(training_flags, only_experiment):
     return only_experiment()
 
 
+def test_class_names_that_look_like_several_labels_are_told(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("fname,labels\na,Bark;Run\nb,Bark\n")
+    flags = [f"--train_df={tmp_path / 't.csv'}", f"--output_file={tmp_path / 'c.json'}"]
+    create_class_map.main(flags)
+    warning = capsys.readouterr().err
+    assert "1 class names look like several labels, as 'Bark;Run'; several go into one quoted cell" in warning
+    (tmp_path / "t.csv").write_text('fname,labels\na,"Bark,Run"\n')
+    create_class_map.main(flags)
+    assert not capsys.readouterr().err
+
+
 def test_a_noisy_table_of_fewer_clips_than_folds_is_named(toy, training_flags, tmp_path):
     table = tmp_path / "one.csv"
     table.write_text("".join((toy.folder / "train_noisy.csv").read_text().splitlines(keepends=True)[:2]))
