@@ -19,6 +19,7 @@ $(VENV)/.installed: requirements.txt requirements-export.txt requirements-dev.tx
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+	@echo "the environment is ready; to work in it: source $(VENV)/bin/activate"
 
 # --effects=sox needs the SoX binary; everything else works without it.
 sox:

@@ -2,8 +2,8 @@
 # PYTHON_ARGCOMPLETE_OK
 """Rounds of relabeling in one command: train, predict the noisy clips, choose, train again.
 
-    python run_noisy_rounds.py --rounds scoring_1000 scoring_2000 scoring_5000 relabelall-replacenan_1.2 \\
-        --rounds_dir rounds/first --network 2d --train_df data/train_curated.csv \\
+    python run_noisy_rounds.py --rounds trust_0.95 trust-soft_0.3 correct-soft_0.3 correct-soft_0.3 \\
+        --share_last_round --rounds_dir rounds/first --network 2d --train_df data/train_curated.csv \\
         --train_data_dir data/train_curated/ --noisy_train_df data/train_noisy.csv \\
         --noisy_train_data_dir data/train_noisy/ --classmap data/classmap.json --n_folds=5 \\
         --features=mel_2048_1024_128 --aggregation_type=max --optimizer=adam
