@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     n_fft = window_of(args.features) if args.features else None
     problems = check_sources(sources, args.classmap, args.n_folds, n_fft, args.num_workers)
     for source in sources:
-        console.note(f"{source.table}: {len(source.labels)} clips")
+        if source.labels:
+            console.note(f"{source.table}: {len(source.labels)} clips")
     for line in summary(problems):
         print(line)
     if output is not None:

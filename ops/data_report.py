@@ -22,6 +22,7 @@ from ops.errors import DataError
 from ops.known_bad import known_bad_clips
 from ops.labels import load_class_map, split_labels, with_nearest
 from ops.problems import KINDS, KNOWN_BAD, UNUSABLE, Problem, in_order
+from ops.suggestions import nearest_path
 from ops.tables import MalformedRow, has_column, is_weight, scan_table
 
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
@@ -121,7 +122,10 @@ def _read_rows(source: Source) -> Iterator[Problem]:
     except DataError as error:
         yield _unusable(source.table, str(error))
     if not os.path.isdir(source.data_dir):
-        yield _unusable(source.table, f"{source.data_dir}: expected the folder with the clips, found none")
+        near = nearest_path(source.data_dir)
+        yield _unusable(
+            source.table, f"{source.data_dir}: expected the folder with the clips, found none{near}"
+        )
     for fname, numbers in rows.items():
         if len(numbers) > 1:
             yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")

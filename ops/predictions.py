@@ -33,7 +33,8 @@ class Predictions:
             missing = [name for name, row in zip(fnames, position, strict=True) if row < 0]
             raise DataError(
                 f"{path}: expected a prediction of every clip, found none of {missing[0]!r} "
-                f"({len(missing)} missing in all); predict the same table again"
+                f"({len(missing)} missing in all); predict the same table again, or give the one that was "
+                "predicted"
             )
         return self.probabilities[position]
 

@@ -102,7 +102,7 @@ def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
         of_kind = [problem for problem in problems if problem.kind == kind]
         tables: dict[str, list[str]] = {}
         for problem in of_kind[:SHOWN]:
-            tables.setdefault(problem.table, []).append(problem.name)
+            tables.setdefault(problem.table, []).append(problem.name.removeprefix(f"{problem.table}: "))
         shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
         more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
         remedy = f"; {KINDS[kind].remedy}" if KINDS[kind].remedy else ""

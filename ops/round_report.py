@@ -69,7 +69,8 @@ def label_quality(
     missing = [fname for fname in kept if fname not in truth]
     if missing:
         raise DataError(
-            f"{truth_df}: expected the true labels of every noisy clip, found none of {missing[0]!r}"
+            f"{truth_df}: expected the true labels of every noisy clip, found none of {missing[0]!r} "
+            f"({len(missing)} missing in all); give the noisy clips' own table"
         )
     right = sum(labels == truth[fname] for fname, labels in kept.items())
     common = sum(len(labels & truth[fname]) for fname, labels in kept.items())

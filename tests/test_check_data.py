@@ -266,14 +266,14 @@ def test_unusable_tables_do_not_hide_the_rest(data, capsys):
     flags[1] = f"--train_data_dir={data.folder / 'nowhere'}"
     assert check_data.main(flags) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].startswith("error: 3 x unusable table, class map or folder: ")
-    assert "no valid JSON" in lines[3] and "nowhere: expected the folder" in lines[3]
-    assert "noisy.csv: expected a CSV table" in lines[3]
-    assert lines[4].startswith("error: 1 x malformed row: ") and "row 1 has 3 cells" in lines[4]
-    assert lines[5] == f"error: 1 x missing: {data.table('test')}: gone.wav; {REPAIR}"
-    assert lines[6].startswith("warning: 1 x class with fewer clips than folds: ")
+    assert lines[2].startswith("error: 3 x unusable table, class map or folder: ")
+    assert "no valid JSON" in lines[2] and "nowhere: expected the folder" in lines[2]
+    assert "noisy.csv: expected a CSV table" in lines[2]
+    assert lines[3].startswith("error: 1 x malformed row: ") and "row 1 has 3 cells" in lines[3]
+    assert lines[4] == f"error: 1 x missing: {data.table('test')}: gone.wav; {REPAIR}"
+    assert lines[5].startswith("warning: 1 x class with fewer clips than folds: ")
     # The clips of a table that could not be read are not called unlisted.
-    assert lines[7:] == ["5 errors, 1 warnings"]
+    assert lines[6:] == ["5 errors, 1 warnings"]
 
 
 @pytest.mark.parametrize("content", ["", "labels\nBark\n", "fname,labels\n"])
