@@ -6,14 +6,14 @@ Arazo et al. 2019, arXiv:1904.11238, in place of a fixed weight). A label that t
 least possible is then far more likely right than its probability alone says: with ten classes and
 e = 0.4 the odds grow by 13.5.
 
-What predictions are worth is found on the noisy labels themselves: the probability that a clip's label
-is class c is softmax(sum over tables of s * logits)[c], one scale s a table of predictions, all rounds'
-or experiments', and the scales and e together make the given labels likeliest: temperature scaling (Guo
-et al. 2017, arXiv:1706.04599) of a logarithmic opinion pool (Heskes 1998), so that a round whose network
-turned out worse than an earlier one's does no harm. A weak prior holds e at one half where predictions
-tell nothing: labels are then neither believed nor replaced. Softmax is free of the shift that LSEP leaves
-to each clip, and the curated clips, which a network of many noisy clips may know better or worse, are
-not asked.
+What predictions are worth is found on the noisy labels themselves. The probability that a clip's label is
+right, and none of the classes that the clip does not carry, is a softmax over it and these of the sum over
+tables of s * logits: one scale s a table of predictions, all rounds' or experiments'. The scales and e
+together make the given labels likeliest: temperature scaling (Guo et al. 2017, arXiv:1706.04599) of a
+logarithmic opinion pool (Heskes 1998), so that a round whose network turned out worse than an earlier
+one's does no harm. A weak prior holds e at one half where predictions tell nothing: labels are then
+neither believed nor replaced. Softmax is free of the shift that LSEP leaves to each clip, and the curated
+clips, which a network of many noisy clips may know better or worse, are not asked.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ class NoiseModel:
     def shares(self, logits: np.ndarray) -> np.ndarray:
         """(tables, clips, classes) -> (clips, classes) probability that a right label is this one."""
         return softmax(np.tensordot(self.scales, logits, 1))
+
+    def posterior(self, shares: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(clips, classes) probability that each label is right; 0 for classes that the clip lacks."""
+        support, by_chance = support_of_labels(shares, labels)
+        right, chance = (1 - self.wrong) * support, self.wrong * by_chance
+        return np.where(labels, right / np.maximum(right + chance, LEAST), 0.0)
 
 
 @dataclass(frozen=True)
@@ -77,15 +83,15 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     logits /= units[:, None, None]
     rows, columns = np.nonzero(labels)
     own = logits[:, rows, columns]
+    n_others = np.maximum(n_classes - labels.sum(axis=1), 1)[rows]
     weights = 1.0 / labels.sum(axis=1)[rows]
 
     n_clips = labels.any(axis=1).sum()
 
     def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Softmax of all, that of each label, what it would be by chance, and the e that goes with them."""
+        """Shares, each label's support and what it would be by chance, and the e that goes with them."""
         shares = softmax(np.tensordot(scales, logits, 1))
-        support = shares[rows, columns]
-        by_chance = (1 - support) / (n_classes - 1)
+        support, by_chance = (values[rows, columns] for values in support_of_labels(shares, labels))
         return shares, support, by_chance, share_of_wrong_labels(support, by_chance, weights)
 
     def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
@@ -93,9 +99,11 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
         shares, support, by_chance, wrong = parts(scales)
         likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
         total = (weights * np.log(likelihood)).sum() + np.log(max(wrong * (1 - wrong), LEAST))
-        expected = np.einsum("nc,tnc->tn", shares, logits)[:, rows]
-        slope = weights / likelihood * (1 - wrong - wrong / (n_classes - 1)) * support
-        return float(-total / n_clips), -((own - expected) * slope).sum(axis=1) / n_clips
+        # The support of a label is a softmax over itself and the classes that are none of the clip's.
+        others = np.where(labels, 0.0, shares)
+        of_others = np.einsum("nc,tnc->tn", others, logits) / np.maximum(others.sum(axis=1), LEAST)
+        slope = weights / likelihood * (1 - wrong - wrong / n_others) * support * (1 - support)
+        return float(-total / n_clips), -((own - of_others[:, rows]) * slope).sum(axis=1) / n_clips
 
     bounds = [(0.0, MOST)] * n_tables
     found = [
@@ -104,6 +112,18 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     ]
     scales = min(found, key=lambda result: round(result.fun, 9)).x  # the surest of equals
     return NoiseModel(scales / units, parts(scales)[3])
+
+
+def support_of_labels(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(clips, classes) probabilities of each label where it is right, and where it is wrong.
+
+    Against the classes that are none of the clip's, as the LSEP loss ranks it: a clip's labels take
+    nothing from each other. A wrong one stands for one of those. A clip of every class tells nothing.
+    """
+    n_others = labels.shape[1] - labels.sum(axis=1, keepdims=True)
+    others = np.where(labels, 0.0, shares).sum(axis=1, keepdims=True)
+    support = np.where(n_others > 0, shares / np.maximum(shares + others, LEAST), 1.0)
+    return support, np.where(n_others > 0, (1 - support) / np.maximum(n_others, 1), 1.0)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -166,9 +186,7 @@ def _corrected(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels, confidence and trust of some clips."""
     shares = noise.shares(logits_of(tables))
-    right = (1 - noise.wrong) * shares
-    chance = noise.wrong * (1 - shares) / max(labels.shape[1] - 1, 1)
-    posterior = np.where(labels, right / np.maximum(right + chance, LEAST), 0.0)
+    posterior = noise.posterior(shares, labels)
 
     stays = labels & (posterior >= 0.5)
     goes = labels & ~stays

@@ -163,18 +163,20 @@ def test_no_other_scale_and_share_are_likelier():
     labels = np.eye(4, dtype=bool)[given]
     labels[::7, 2] = True  # clips of two labels
 
-    def log_likelihood(scale: float, wrong: float) -> float:
-        total = 0.0
-        for row, own in zip(logits, labels, strict=True):
-            p = np.exp(scale * row) / np.exp(scale * row).sum()
-            chance = np.log((1 - wrong) * p + wrong * (1 - p) / 3)
-            total += chance[own].mean()
+    def log_posterior(scale: float, wrong: float) -> float:
+        total = np.log(wrong * (1 - wrong))
+        for row, own in zip(np.exp(scale * logits), labels, strict=True):
+            of_labels = []
+            for label in np.flatnonzero(own):
+                p = row[label] / (row[label] + row[~own].sum())
+                of_labels.append(np.log((1 - wrong) * p + wrong * (1 - p) / (~own).sum()))
+            total += np.mean(of_labels)
         return total
 
     found = fit_noise(logits[None], labels)
     grid = itertools.product(np.geomspace(0.02, 20, 60), np.linspace(0.001, 0.999, 50))
-    best = max(log_likelihood(*pair) for pair in grid)
-    assert log_likelihood(found.scales[0], found.wrong) > best - 1e-4
+    best = max(log_posterior(*pair) for pair in grid)
+    assert log_posterior(found.scales[0], found.wrong) > best - 1e-4
 
 
 def test_every_table_gets_the_weight_it_is_worth():
@@ -225,7 +227,7 @@ def test_labels_are_kept_replaced_or_taken_out():
     labels = np.eye(4, dtype=bool)
     probabilities = np.concatenate([certain, certain, certain[[0, 1, 2]]])
     labels = np.concatenate([labels, labels, labels[[1, 0, 3]]])  # three wrong of eleven
-    labels[3, 0] = True  # a wrong one beside a right one
+    labels[3, 0], probabilities[3, 0] = True, 1e-6  # a wrong one beside a right one
     found = correct_labels(labels, probabilities)
     assert (found.labels == np.eye(4, dtype=bool)[[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2]]).all()
     assert (found.confidence > 0.9).all()
@@ -249,6 +251,21 @@ def test_a_wrong_one_of_two_labels_is_taken_out():
     probabilities = np.tile([0.97, 0.001, 0.02, 0.01], (4, 1))
     found = correct_labels(labels, probabilities)
     assert found.labels.tolist() == [[True, False, False, False]] * 4
+
+
+def test_labels_of_a_clip_take_nothing_from_each_other():
+    """A quiet second sound, far behind the loud one but before all classes that the clip does not carry."""
+    truth, given, logits = drawn(0.4, n=2_000)
+    labels = np.eye(10, dtype=bool)[given]
+    labels[0] = np.arange(10) < 2
+    logits[0] = [9.0, 3.0, *[0.0] * 8]
+    found = correct_labels(labels, 1 / (1 + np.exp(-logits)))
+    assert found.labels[0].tolist() == labels[0].tolist() and found.trust[0] > 0.8
+    # A clip of every class says nothing about them: they are as likely right as any label.
+    full = labels[1:].copy()
+    full[0] = True
+    found = correct_labels(full, 1 / (1 + np.exp(-logits[1:])))
+    assert found.trust[0] == pytest.approx(1 - found.wrong)
 
 
 def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else():
