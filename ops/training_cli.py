@@ -89,7 +89,7 @@ def add_training_arguments(
     division.add_argument(
         "--cross_fit_noisy",
         action="store_true",
-        help="train every fold on all noisy clips but its share, which it alone can then score out of fold",
+        help="train every fold on all noisy clips but its own share",
     )
     group.add_argument("--classmap", required=True, help="JSON {class: index}, see create_class_map.py")
     group.add_argument("--test_data_dir", help="folder of the test clips")
@@ -102,7 +102,7 @@ def add_training_arguments(
         default=10,
         help="seconds; longer clips give a random segment in training",
     )
-    group.add_argument("--max_samples", type=cli.COUNT, help="at most so many clips a table, for a quick try")
+    group.add_argument("--max_samples", type=cli.COUNT, help="at most so many clips a table")
     group.add_argument(
         "--holdout_size",
         type=cli.number(float, 0, below=1),
