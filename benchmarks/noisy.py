@@ -71,6 +71,7 @@ METHODS = {
     "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
     "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
     "replacing_self_scored": Method(rounds=REPLACING, flags=SHARED),
+    "scoring_corrected": Method(rounds=("scoring_{0.3}", "scoring_{0.6}", OURS[-1]), flags=PUBLISHED),
     "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
     "scoring_out_of_fold": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=SHARED_LAST),
     "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags=SHARED_LAST),
