@@ -63,9 +63,10 @@ def quality(experiment: Experiment, path: Path, layout: Layout, mode: str, calib
 
 def above_zero(path: Path, layout: Layout) -> dict:
     """The same of all classes with a positive score, which is where zlpr puts its threshold."""
-    predictions, classes = read_predictions(path), read_predictions(path).classes
+    predictions = read_predictions(path)
+    classes = np.array(predictions.classes)
     sets = {
-        fname: frozenset(np.array(classes)[row > 0.5])
+        fname: frozenset(classes[row > 0.5])
         for fname, row in zip(predictions.fnames, predictions.probabilities, strict=True)
         if (row > 0.5).any()
     }

@@ -38,12 +38,11 @@ class EmptyAudioError(DataError):
 
 @dataclass(frozen=True)
 class AudioHeader:
-    """What a sound file's header says; missing_bytes: how many more a WAV file should have."""
+    """What a sound file's header says."""
 
     n_frames: int
     sample_rate: int
     channels: int
-    missing_bytes: int = 0
 
     @property
     def n_samples(self) -> int:
@@ -72,7 +71,7 @@ def read_header(path: str | Path) -> AudioHeader:
         raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
     if info.frames < 1 or info.channels < 1 or info.samplerate < 1:
         raise EmptyAudioError(f"{name}: expected at least one sample, found none")
-    header = AudioHeader(info.frames, info.samplerate, info.channels, _missing_bytes(path, status.st_size))
+    header = AudioHeader(info.frames, info.samplerate, info.channels)
     if header.n_samples > MAX_SAMPLES:
         raise DataError(
             f"{name}: expected at most 24 hours, its header says {info.frames} samples at "
@@ -81,10 +80,14 @@ def read_header(path: str | Path) -> AudioHeader:
     return header
 
 
-def _missing_bytes(path: str | Path, size: int) -> int:
-    """Of a RIFF WAV file by its size field; 0 of others, and where the field is left open (0 or all ones)."""
+def missing_bytes(path: str | Path) -> int:
+    """How many more a RIFF WAV file should have by its size field, as where a copy was cut off.
+
+    0 of other files, and where the field is left open (0 or all ones).
+    """
     with open(path, "rb") as file:
         head = file.read(8)
+        size = os.stat(file.fileno()).st_size
     declared = int.from_bytes(head[4:8], "little")
     if head[:4] != b"RIFF" or declared in (0, 2**32 - 1):
         return 0

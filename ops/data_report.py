@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
+from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, missing_bytes, read_audio, read_header
 from ops.clip_checks import clip_path
 from ops.console import progress
 from ops.errors import DataError
@@ -234,8 +234,9 @@ def _examine(path: Path, n_fft: int | None) -> _Examined:
         found.append(("other sample rate", f"{header.sample_rate} Hz"))
     if header.channels > 1:
         found.append(("several channels", f"{header.channels} channels"))
-    if header.missing_bytes:
-        found.append(("truncated", f"its header declares {header.missing_bytes} bytes more than there are"))
+    lacking = missing_bytes(path)
+    if lacking:
+        found.append(("truncated", f"its header declares {lacking} bytes more than there are"))
     digest = None if silent else hashlib.blake2b(audio.data).digest()
     return _Examined(found, path, len(audio), digest)
 

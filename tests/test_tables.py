@@ -69,6 +69,7 @@ def test_read_table(content, rows, table):
         ('fname,labels\na,"Bark\n', "found no valid one"),
         ('fname,labels\na,"Bark"Run\n', "found no valid one"),
         ("fname,labels\na," + "x" * 200_000 + "\n", "found no valid one"),
+        ("fname,labels\na,T\xfcr\n".encode("latin-1"), "found no valid one: it is not in UTF-8"),
         ("fname,labels\na,T\xfcr\n".encode("latin-1"), "; save it as UTF-8"),
         ("fname\tlabels\na\tBark\n", r"separated by '\t' in its first line"),
         ("labels\nBark\n", "found no column 'fname' in its first line"),
