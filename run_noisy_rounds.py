@@ -20,9 +20,10 @@ from networks.folding import fold_batch_norms
 from ops import cli, distributed, training_cli
 from ops.fold_run import Runtime
 from ops.labels import load_class_map
-from ops.noisy_rounds import Plan, RoundsDirectory, run_rounds
+from ops.noisy_rounds import run_rounds
 from ops.relabeling import STRATEGIES, check_mode, parse_mode
 from ops.round_report import label_quality, label_sets, planned_rounds, shown
+from ops.rounds_plan import Plan, RoundsDirectory
 from ops.run_tables import load_tables
 
 

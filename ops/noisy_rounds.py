@@ -1,25 +1,14 @@
 """Rounds of relabeling as one resumable job: train, predict the noisy clips, relabel, train again.
 
-<rounds_dir>/
-  plan.json              what the result depends on
-  command                the command lines that worked on it
-  experiments/<label>_<round>-<digest>/
-  predictions/round_<k>.csv   of all noisy clips, by round k's networks
-  tables/round_<k>.csv   the noisy table that round k trains on
-  rounds.csv             a row a round
-Every step ends with a file written whole; a step whose file is there is not done again.
+ops.rounds_plan has the directory. Every step ends with a file written whole; a step whose file is there is
+not done again.
 """
 
 from __future__ import annotations
 
 import copy
-import fcntl
 import io
-import math
-import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,163 +27,16 @@ from ops.ensembles import (
     score_clips,
 )
 from ops.errors import DataError
-from ops.experiment import Experiment, lock_file
-from ops.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from ops.experiment import Experiment
+from ops.files import write_text
 from ops.fold_run import BuildNetwork, Runtime
 from ops.interruption import StopRequest
 from ops.predictions import write_predictions
 from ops.relabeled_tables import relabel_table
 from ops.relabeling import parse_mode
 from ops.round_report import report_of_round
+from ops.rounds_plan import Plan, RoundsDirectory
 from ops.tables import read_table, write_table
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the result of all rounds depends on.
-
-    Attributes:
-        modes: how round 1, 2, ... get their noisy clips from the predictions of the round before.
-        config: of a training run on all noisy clips; each round changes what is its own.
-        folds: those that every round trains.
-        out_of_fold: noisy clips are scored by the folds that did not train on them.
-        calibrate: probabilities are calibrated before relabeling.
-        warm_start: rounds from 1 on start from the weights of the round before.
-        later_epochs: epochs of rounds from 1 on; None: as many as round 0.
-        equal_steps: these on all noisy clips; on fewer clips more, so that each round trains as long.
-        share_last_round: every fold of the last round trains on all kept clips.
-        sample_submission, test_data_dir: the test clips, or None.
-    """
-
-    modes: list[str]
-    config: dict[str, Any]
-    folds: list[int]
-    out_of_fold: bool
-    calibrate: bool
-    warm_start: bool
-    later_epochs: int | None
-    equal_steps: bool
-    share_last_round: bool
-    sample_submission: str | None
-    test_data_dir: str | None
-
-    @property
-    def noisy_df(self) -> str:
-        return self.config["data"]["noisy_train_df"]
-
-    @property
-    def n_rounds(self) -> int:
-        return len(self.modes) + 1
-
-    def clips_a_fold(self, number: int, n_curated: int, n_kept: int) -> tuple[float, float]:
-        """Curated and noisy ones, on average, of n_kept noisy clips."""
-        n_folds = self.config["data"]["n_folds"]
-        share = 1 / n_folds
-        if self.shares_noisy(number):
-            share = 1.0
-        elif self.config["data"].get("cross_fit_noisy"):
-            share = 1 - share
-        return n_curated * (n_folds - 1) / n_folds, n_kept * share
-
-    def epochs(self, number: int, n_curated: int, n_noisy: int, n_kept: int) -> int:
-        """Of a round that keeps n_kept of the n_noisy clips."""
-        if number == 0:
-            return self.config["train"]["epochs"]
-        epochs = self.later_epochs or self.config["train"]["epochs"]
-        if not self.equal_steps:
-            return epochs
-        counts = [sum(self.clips_a_fold(number, n_curated, n)) for n in (n_noisy, n_kept)]
-        return math.ceil(epochs * counts[0] / max(counts[1], 1))
-
-    def shares_noisy(self, number: int) -> bool:
-        """Whether every fold of a round trains on all of its noisy clips."""
-        is_last = number == self.n_rounds - 1
-        return number > 0 and (self.config["data"]["share_noisy"] or (is_last and self.share_last_round))
-
-
-@dataclass(frozen=True)
-class RoundsDirectory:
-    """The paths of a job of rounds."""
-
-    path: Path
-
-    @property
-    def experiments(self) -> Path:
-        return self.path / "experiments"
-
-    def predictions(self, number: int) -> Path:
-        return self.path / "predictions" / f"round_{number}.csv"
-
-    def table(self, number: int) -> Path:
-        return self.path / "tables" / f"round_{number}.csv"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "rounds.csv"
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Makes the folders and holds their lock; DataError where another process works here."""
-        for folder in (self.path, self.experiments, self.path / "predictions", self.path / "tables"):
-            with disk_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-        with lock_file(self.path / ".lock") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise DataError(
-                    f"{self.path}: another process is at work on these rounds; wait for it, or give another "
-                    "--rounds_dir"
-                ) from error
-            for folder in (self.path, self.path / "predictions", self.path / "tables"):
-                remove_leftovers(folder)
-            yield
-
-    def check_plan(self, plan: Plan) -> None:
-        """Raises DataError where the directory holds rounds of another plan; further rounds may follow."""
-        path = self.path / "plan.json"
-        if not path.exists():
-            return
-        there, here = read_json(path, "the plan of these rounds"), asdict(plan)
-        n_begun = len(there["modes"]) if isinstance(there, dict) and "modes" in there else 0
-        if isinstance(there, dict) and there.get("modes") == here["modes"][:n_begun]:
-            there["modes"] = here["modes"]
-        if there != here:
-            raise DataError(
-                f"{path}: differs from this command in {_difference(there, here)}; repeat the command these "
-                "rounds began with (more --rounds may follow at its end), or give another --rounds_dir"
-            )
-
-    def finished(self, plan: Plan) -> int:
-        """How many rounds of the plan, or of the beginning of it, are done."""
-        if not (self.path / "plan.json").exists() or not self.report.exists():
-            return 0
-        n_done, repeated = len(read_table(self.report, ["round"])), self.repeated(plan)
-        return n_done if repeated is None else repeated
-
-    def repeated(self, plan: Plan) -> int | None:
-        """The finished round that was the last, every fold on all clips, and no longer is."""
-        if not self.report.exists() or not plan.share_last_round or plan.config["data"]["share_noisy"]:
-            return None
-        n_begun = len(read_json(self.path / "plan.json", "the plan of these rounds")["modes"])
-        n_done = len(read_table(self.report, ["round"]))
-        return n_begun if n_begun < len(plan.modes) and n_done > n_begun else None
-
-    def start(self, plan: Plan, argv: Sequence[str]) -> None:
-        """Records plan and command."""
-        write_json(self.path / "plan.json", asdict(plan))
-        command = self.path / "command"
-        write_text(command, (command.read_text() if command.exists() else "") + shlex.join(argv) + "\n")
-
-
-def _difference(there: Any, here: Any, name: str = "") -> str:
-    """Names the first entry in which two plans differ."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in dict.fromkeys([*here, *there]):
-            if there.get(key) != here.get(key):
-                return _difference(there.get(key), here.get(key), key)
-    values = [" ".join(map(str, value)) if isinstance(value, list) else value for value in (there, here)]
-    return f"{name or 'its form'} ({values[0]} there, {values[1]} here)"
 
 
 def run_rounds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,8 @@ from ops.labels import encode_labels, split_labels
 from ops.metrics import lwlrap
 from ops.predictions import average, read_predictions
 from ops.relabeling import parse_mode
+from ops.rounds_plan import Plan, RoundsDirectory
 from ops.tables import read_table
-
-if TYPE_CHECKING:
-    from ops.noisy_rounds import Plan, RoundsDirectory
 
 
 def report_of_round(
