@@ -3,13 +3,15 @@
 """Rounds of relabeling in one command: train, predict the noisy clips, choose, train again.
 
     python run_noisy_rounds.py --rounds trust_0.95 trust-soft_0.3 correct-soft_0.3 correct-soft_0.3 \\
-        --share_last_round --rounds_dir rounds/first --network 2d --train_df data/train_curated.csv \\
-        --train_data_dir data/train_curated/ --noisy_train_df data/train_noisy.csv \\
-        --noisy_train_data_dir data/train_noisy/ --classmap data/classmap.json --n_folds=5 \\
-        --features=mel_2048_1024_128 --aggregation_type=max --optimizer=adam
+        --share_last_round --blend_rounds 3 --rounds_dir rounds/first --network 2d \\
+        --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
+        --noisy_train_df data/train_noisy.csv --noisy_train_data_dir data/train_noisy/ \\
+        --classmap data/classmap.json --n_folds=5 --features=mel_2048_1024_128 --aggregation_type=max \\
+        --optimizer=adam --sample_submission data/sample_submission.csv --test_data_dir data/test/
 
 Round 0 trains on the curated clips alone. Stopped or killed, the same command goes on where it was, with
-the same result. The folder gets every round's tables, predictions and experiment, and rounds.csv.
+the same result. The folder gets every round's tables, predictions and experiment, rounds.csv, and
+submission.csv where there are test clips.
 """
 
 import argparse
@@ -42,15 +44,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--calibrate",
         action="store_true",
-        help="make scores comparable between clips before relabeling",
+        help="make scores compare between clips first",
     )
     group.add_argument(
         "--no_out_of_fold",
         action="store_true",
-        help="score noisy clips by all folds, those included that trained on them, as was published",
+        help="score noisy clips by all folds, as published, by those too that saw them",
     )
     group.add_argument(
-        "--warm_start", action="store_true", help="start each round from the weights of the round before"
+        "--warm_start", action="store_true", help="start rounds from the weights of the one before"
     )
     group.add_argument(
         "--later_epochs", type=cli.COUNT, help="epochs of the rounds after round 0; without it --epochs"
@@ -58,12 +60,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--equal_steps",
         action="store_true",
-        help="more epochs for rounds that keep fewer clips: as many steps as all noisy clips would take",
+        help="more epochs for rounds that keep fewer clips, so that all take as many steps",
     )
     group.add_argument(
         "--share_last_round",
         action="store_true",
         help="train every fold of the last round on all kept clips: no prediction of them follows",
+    )
+    group.add_argument(
+        "--blend_rounds",
+        type=cli.COUNT,
+        default=1,
+        help="submission.csv: test predictions of so many rounds, the last ones, blended",
     )
     group.add_argument(
         "--noisy_truth_df", help="true labels of the noisy clips, CSV fname,labels: for measurements"
@@ -79,6 +87,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         if args.no_frequency_encoding:
             parser.error("--no_frequency_encoding goes with --network 2d; the 1D network has none")
         del args.no_frequency_encoding
+    if args.blend_rounds > len(args.rounds) + 1:
+        parser.error(
+            f"--blend_rounds: expected at most {len(args.rounds) + 1}, round 0 and those of --rounds, got "
+            f"{args.blend_rounds}"
+        )
+    if args.blend_rounds > 1 and args.sample_submission is None:
+        parser.error(
+            "--blend_rounds blends test predictions: give --sample_submission and --test_data_dir, or leave "
+            "it out"
+        )
     if args.folds is None:
         args.folds = list(range(args.n_folds))
     training_cli.check_training_arguments(parser, args, args.network, NetworkConfig)
@@ -122,6 +140,7 @@ def main(argv: list[str] | None = None) -> None:
         fold_batch_norms,
         Runtime(args.device, args.num_workers, args.log_interval, args.save_every),
         args.noisy_truth_df,
+        args.blend_rounds,
         ["run_noisy_rounds.py", *(sys.argv[1:] if argv is None else argv)],
     )
     cli.print_table(shown(rows))

@@ -29,6 +29,7 @@ from real_runs import (  # noqa: E402
     bootstrap_error,
     make_layout,
     spelled,
+    submission_of,
     test_scores,
     train,
     training_flags,
@@ -55,6 +56,7 @@ PUBLISHED = {**SHARED, "no_out_of_fold": True}
 SHARED_LAST = {"share_last_round": True}
 # What is nearly certain; then labels as they are, weighted by trust; then corrected ones.
 OURS = ("trust_0.95", "trust-soft_0.3", "correct-soft_0.3", "correct-soft_0.3")
+OUR_FLAGS = {**SHARED_LAST, "blend_rounds": 3}
 REPLACING = ("trust_0.95", *["correct-soft_0.3"] * 3)
 METHODS = {
     "curated": Method(),
@@ -62,11 +64,11 @@ METHODS = {
     "published": Method(
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
-    "ours": Method(rounds=OURS, flags=SHARED_LAST),
+    "ours": Method(rounds=OURS, flags=OUR_FLAGS),
     "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
-    "ours_warm": Method(rounds=OURS, flags={**SHARED_LAST, "warm_start": True}),
-    "ours_self_scored": Method(rounds=OURS, flags=SHARED),
+    "ours_warm": Method(rounds=OURS, flags={**OUR_FLAGS, "warm_start": True}),
+    "ours_self_scored": Method(rounds=OURS, flags={**OUR_FLAGS, **SHARED}),
     "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
     "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
     "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
@@ -123,12 +125,11 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
             + [f"--noisy_train_df={layout.noisy_df}", noisy_dir, f"--noisy_truth_df={layout.truth_df}"]
         )
         rows = pd.read_csv(run.folder / "rounds" / "rounds.csv")
-        scored = [
-            test_scores(layout, run.folder / "rounds" / "experiments" / experiment)
-            for experiment in rows["experiment"]
-        ]
-        table = rows[["round", "mode", *QUALITY]].assign(test_lwlrap=[score["lwlrap"] for score in scored])
-        return {**scored[-1], "rounds": json.loads(table.to_json(orient="records"))}
+        experiments = [run.folder / "rounds" / "experiments" / name for name in rows["experiment"]]
+        scored = [test_scores(layout, submission_of(experiment))["lwlrap"] for experiment in experiments]
+        table = rows[["round", "mode", *QUALITY]].assign(test_lwlrap=scored)
+        final = test_scores(layout, run.folder / "rounds" / "submission.csv")
+        return {**final, "rounds": json.loads(table.to_json(orient="records"))}
 
     return run.work(rounds if method.rounds else plain)
 
@@ -205,15 +206,23 @@ def report(args: argparse.Namespace, results: dict) -> None:
             keys = [key for key in sorted(results) if key[1] == label_noise and key[3] == name]
             if not keys:
                 continue
-            scores = [results[key]["lwlrap"] for key in keys]
-            pairs = [
-                [results[(*key[:3], other)]["lwlrap"] for other in ("curated", name, "oracle")]
+            scores = {name: [results[key]["lwlrap"] for key in keys]}
+            if "blend_rounds" in METHODS[name].flags:
+                alone = [results[key]["rounds"][-1]["test_lwlrap"] for key in keys]
+                scores[f"{name}, last round alone"] = alone
+            paired = [
+                key[0] in telling and all((*key[:3], other) in results for other in ("curated", "oracle"))
                 for key in keys
-                if key[0] in telling and all((*key[:3], o) in results for o in ("curated", "oracle"))
             ]
-            share, spread = recovered(*np.array(pairs).T) if pairs else (np.nan, np.nan)
-            cells = [f"{np.mean(scores):.3f} +- {error(scores):.3f}", f"{share:.1%}", f"{spread:.1%}"]
-            rows.append([name, str(len(scores)), *cells, str(len(pairs))])
+            for shown, values in scores.items():
+                pairs = [
+                    [results[*key[:3], "curated"]["lwlrap"], value, results[*key[:3], "oracle"]["lwlrap"]]
+                    for key, value, is_paired in zip(keys, values, paired, strict=True)
+                    if is_paired
+                ]
+                share, spread = recovered(*np.array(pairs).T) if pairs else (np.nan, np.nan)
+                cells = [f"{np.mean(values):.3f} +- {error(values):.3f}", f"{share:.1%}", f"{spread:.1%}"]
+                rows.append([shown, str(len(values)), *cells, str(len(pairs))])
             quality += quality_rows(name, [results[key]["rounds"] for key in keys])
         print_table(rows)
         if len(quality) > 1:

@@ -207,25 +207,27 @@ def quiet(log: Path) -> Iterator[None]:
         raise
 
 
+def submission_of(experiment: Path) -> Path:
+    return experiment / "predictions" / "submission.csv"
+
+
 def train(flags: Sequence[str], experiments: Path) -> Path:
-    """Trains both folds, or what is left of them; returns the experiment's directory."""
+    """Trains both folds, or what is left of them; returns the experiment's test predictions."""
     resume = ["--resume"] if any(experiments.glob("*/config.json")) else []
     train_2d_cnn.main([*flags, "--folds", "0", "1", f"--experiments_dir={experiments}", *resume])
     (experiment,) = experiments.iterdir()
-    return experiment
+    return submission_of(experiment)
 
 
-def test_scores(layout: Layout, experiment: Path) -> dict[str, Any]:
-    """lwlrap on the test clips, and each clip's part in it: precision at its labels, and their number."""
-    predictions = read_predictions(experiment / "predictions" / "submission.csv")
+def test_scores(layout: Layout, submission: Path) -> dict[str, Any]:
+    """lwlrap of test predictions, and each clip's part in it: precision at its labels, and their number."""
+    predictions = read_predictions(submission)
     table = layout.folder / "test_truth.csv"
     frame = read_table(table, ["fname", "labels"])
     class_map = load_class_map(layout.folder / "classmap.json")
     truth = encode_labels(frame["labels"], class_map, table, frame["fname"])
     n_labels = truth.sum(axis=1)
-    precision = (
-        lrap_per_clip(truth, predictions.rows_of(frame["fname"].tolist(), "submission.csv")) * n_labels
-    )
+    precision = lrap_per_clip(truth, predictions.rows_of(frame["fname"].tolist(), submission)) * n_labels
     return {
         "lwlrap": float(precision.sum() / n_labels.sum()),
         "precision": [round(float(value), 6) for value in precision],

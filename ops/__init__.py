@@ -2,8 +2,8 @@
 
 upper   cli (parsers, errors), training_cli (training flags -> config), cross_validation (the order of
         steps of a run), fold_run (those of a fold), noisy_rounds (the order of runs), rounds_plan (what
-        they depend on, and where they stand), round_report (what rounds.csv says), public_data
-        (layouts of public data sets)
+        they depend on, and where they stand), round_report (what rounds.csv says), round_blend (the last
+        rounds as one), public_data (layouts of public data sets)
 middle  sharding (prediction on several processes), training (the loop), replicas (a network on several
         processes), run_tables (which clips a run uses), datasets (clips -> batches), device_augmentation
         (batches -> augmented on the device), clip_checks (headers), ensembles (prediction with the folds

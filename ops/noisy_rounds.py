@@ -34,6 +34,7 @@ from ops.interruption import StopRequest
 from ops.predictions import write_predictions
 from ops.relabeled_tables import relabel_table
 from ops.relabeling import parse_mode
+from ops.round_blend import write_blend
 from ops.round_report import report_of_round
 from ops.rounds_plan import Plan, RoundsDirectory
 from ops.tables import read_table, write_table
@@ -46,9 +47,10 @@ def run_rounds(
     prepare: Prepare,
     runtime: Runtime,
     noisy_truth_df: str | None,
+    blend_rounds: int,
     argv: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Runs the plan, or what is left of it; returns the rows of rounds.csv."""
+    """Runs the plan, or what is left of it, and blends the last rounds; returns the rows of rounds.csv."""
     directory.check_plan(plan)
     with directory.claimed():
         repeated = directory.repeated(plan)
@@ -71,6 +73,7 @@ def run_rounds(
                 _predict_noisy(number, experiments[-1], plan, directory, build_network, prepare, runtime)
             rows.append(report_of_round(number, plan, directory, experiments[-1], noisy_truth_df))
             _write_report(directory.report, rows)
+        _blend(experiments[-blend_rounds:], directory.submission)
     return rows
 
 
@@ -186,6 +189,14 @@ def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Seque
             "if its predictions are still poor, or choose another mode, and another --rounds_dir"
         )
     write_table(path, relabeled.table)
+
+
+def _blend(experiments: Sequence[Experiment], path: Path) -> None:
+    """Writes the test predictions of the rounds, as one table."""
+    if all(experiment.predictions("submission").exists() for experiment in experiments):
+        metric = write_blend(experiments, path)
+        rounds = ", ".join(experiment.config["label"] for experiment in experiments)
+        console.note(f"{path}: test predictions of {rounds}; out-of-fold lwlrap {metric:.4f}")
 
 
 def _write_report(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -7,12 +7,12 @@
   predictions/round_<k>.csv   of all noisy clips, by round k's networks
   tables/round_<k>.csv   the noisy table that round k trains on
   rounds.csv             a row a round
+  submission.csv         test predictions of the last rounds, blended
 """
 
 from __future__ import annotations
 
 import fcntl
-import math
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,7 +81,7 @@ class Plan:
         if not self.equal_steps:
             return epochs
         counts = [sum(self.clips_a_fold(number, n_curated, n)) for n in (n_noisy, n_kept)]
-        return math.ceil(epochs * counts[0] / max(counts[1], 1))
+        return max(1, round(epochs * counts[0] / max(counts[1], 1)))
 
     def shares_noisy(self, number: int) -> bool:
         """Whether every fold of a round trains on all of its noisy clips."""
@@ -108,6 +108,10 @@ class RoundsDirectory:
     @property
     def report(self) -> Path:
         return self.path / "rounds.csv"
+
+    @property
+    def submission(self) -> Path:
+        return self.path / "submission.csv"
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from sklearn.metrics import label_ranking_average_precision_score
 
+import blend_predictions
 import predict_2d_cnn
 import relabel_noisy_data
 import run_noisy_rounds
@@ -196,15 +198,50 @@ def test_rounds_added_after_a_shared_last_one_train_that_one_again(flags, tmp_pa
 
 
 def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path):
-    """The last quarter of the epochs, in round 0 and in those of half and, on fewer clips, of more epochs."""
+    """The last quarter of the epochs or so, in round 0 and in those of, on fewer clips, more epochs."""
     epochs = {"epochs": 4, "switch_off_augmentations_on": 3, "p_mixup": 0.5}
     run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], "--equal_steps", **epochs))
     found = [
         json.loads(path.read_text())["train"] for path in sorted((tmp_path / "r").glob("*/*/config.json"))
     ]
-    # 12 + 8 clips a fold against 12 + 3: 4 * 20 / 15 epochs.
+    # 12 + 8 clips a fold against 12 + 3: 4 * 20 / 15 epochs, rounded.
     keys = ("epochs", "switch_off_augmentations_on")
-    assert [[train[key] for key in keys] for train in found] == [[4, 3], [6, 4]]
+    assert [[train[key] for key in keys] for train in found] == [[4, 3], [5, 3]]
+
+
+def test_the_last_rounds_are_blended(toy, flags, tmp_path, capsys):
+    """Test predictions as blend_predictions.py does it, and what the same blend scores out of fold."""
+    test = [
+        f"--test_data_dir={toy.folder / 'test'}",
+        f"--sample_submission={toy.folder / 'sample_submission.csv'}",
+    ]
+    argv = flags(tmp_path / "r", ["scoring_6", "soft_1"], *test)
+    run_noisy_rounds.main([*argv, "--blend_rounds=2"])
+    submission = tmp_path / "r/submission.csv"
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{submission}: ")]
+    last = [str(next((tmp_path / "r/experiments").glob(f"round_{number}-*"))) for number in (1, 2)]
+    blend_predictions.main(
+        [f"--output_df={tmp_path / 'blend.csv'}", "--method=logit", "--predictions", *last]
+    )
+    assert submission.read_text() == (tmp_path / "blend.csv").read_text()
+
+    tables = [
+        pd.concat(pd.read_csv(f"{path}/predictions/val_preds_fold_{fold}.csv") for fold in (0, 1))
+        for path in last
+    ]
+    frame = pd.read_csv(toy.folder / "train_curated.csv").set_index("fname")["labels"]
+    classes = [name for name in tables[0].columns if name != "fname"]
+    truth = [[name in frame[fname].split(",") for name in classes] for fname in tables[0]["fname"]]
+    odds = [table.set_index("fname")[classes].map(lambda p: np.log(p / (1 - p))) for table in tables]
+    total = (odds[0] + odds[1].loc[odds[0].index]).to_numpy()
+    weights = np.sum(truth, axis=1)
+    expected = label_ranking_average_precision_score(truth, total, sample_weight=weights)
+    assert note.endswith(f"test predictions of round_1, round_2; out-of-fold lwlrap {expected:.4f}")
+
+    run_noisy_rounds.main([*argv, "--blend_rounds=1"])
+    assert "epoch 0:" not in capsys.readouterr().out
+    with open(f"{last[1]}/predictions/submission.csv") as single:
+        assert submission.read_text() == single.read()
 
 
 def test_the_1d_network_and_further_rounds_at_the_end(flags, tmp_path, capsys):
@@ -255,6 +292,8 @@ def test_a_mode_that_keeps_nothing_ends_the_rounds_in_one_line(toy, flags, tmp_p
         (["--resume"], {}, "--resume"),
         (["--experiments_dir=x"], {}, "--experiments_dir"),
         (["--later_epochs=0"], {}, "at least 1"),
+        (["--blend_rounds=2"], {}, "give --sample_submission and --test_data_dir, or leave it out"),
+        (["--blend_rounds=3"], {}, "expected at most 2, round 0 and those of --rounds, got 3"),
         (["--folds", "2"], {}, "expected 0 to 1"),
     ],
 )
