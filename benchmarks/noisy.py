@@ -203,31 +203,32 @@ def report(args: argparse.Namespace, results: dict) -> None:
         rows = [["method", "runs", "test lwlrap", "gain recovered", "standard error", "pairs"]]
         quality = [["method", "round", "mode", *QUALITY, "test_lwlrap"]]
         for name in args.methods:
-            keys = [key for key in sorted(results) if key[1] == label_noise and key[3] == name]
-            if not keys:
+            found = {key: run for key, run in results.items() if key[1] == label_noise and key[3] == name}
+            if not found:
                 continue
-            scores = {name: [results[key]["lwlrap"] for key in keys]}
+            scores = {key[:3]: run["lwlrap"] for key, run in found.items()}
+            rows.append(score_row(name, scores, results, telling))
             if "blend_rounds" in METHODS[name].flags:
-                alone = [results[key]["rounds"][-1]["test_lwlrap"] for key in keys]
-                scores[f"{name}, last round alone"] = alone
-            paired = [
-                key[0] in telling and all((*key[:3], other) in results for other in ("curated", "oracle"))
-                for key in keys
-            ]
-            for shown, values in scores.items():
-                pairs = [
-                    [results[*key[:3], "curated"]["lwlrap"], value, results[*key[:3], "oracle"]["lwlrap"]]
-                    for key, value, is_paired in zip(keys, values, paired, strict=True)
-                    if is_paired
-                ]
-                share, spread = recovered(*np.array(pairs).T) if pairs else (np.nan, np.nan)
-                cells = [f"{np.mean(values):.3f} +- {error(values):.3f}", f"{share:.1%}", f"{spread:.1%}"]
-                rows.append([shown, str(len(values)), *cells, str(len(pairs))])
-            quality += quality_rows(name, [results[key]["rounds"] for key in keys])
+                alone = {key[:3]: run["rounds"][-1]["test_lwlrap"] for key, run in found.items()}
+                rows.append(score_row(f"{name}, last round alone", alone, results, telling))
+            quality += quality_rows(name, [run["rounds"] for run in found.values()])
         print_table(rows)
         if len(quality) > 1:
             print("\nround by round, means: kept clips and labels against the truth")
             print_table(quality)
+
+
+def score_row(name: str, scores: dict[tuple, float], results: dict, telling: list[int]) -> list[str]:
+    """Mean lwlrap over (rotation, label noise, seed), and the share recovered where the layouts tell it."""
+    triples = [
+        [results[*key, "curated"]["lwlrap"], score, results[*key, "oracle"]["lwlrap"]]
+        for key, score in scores.items()
+        if key[0] in telling and all((*key, other) in results for other in ("curated", "oracle"))
+    ]
+    share, spread = recovered(*np.array(triples).T) if triples else (np.nan, np.nan)
+    values = list(scores.values())
+    cells = [f"{np.mean(values):.3f} +- {error(values):.3f}", f"{share:.1%}", f"{spread:.1%}"]
+    return [name, str(len(values)), *cells, str(len(triples))]
 
 
 def quality_rows(name: str, runs: list[list[dict]]) -> list[list[str]]:
