@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, TextIO
 
@@ -12,6 +14,7 @@ from tqdm import tqdm as Bar
 from ops import distributed
 
 _CODES = {"bold": "1", "red": "31", "yellow": "33"}
+_LINE_SECONDS = 60
 _quiet = False
 
 
@@ -33,13 +36,39 @@ def warn(message: str) -> None:
     Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
 
 
-def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
-    """A tqdm bar that vanishes when done, on a terminal.
+class _Lines(Bar):
+    """Progress for files and pipes: a line a minute in place of a bar that is drawn over."""
 
-    --quiet leaves it out, and so do files and pipes, and all processes of a run but one.
+    def __init__(self, *args: Any, **options: Any):
+        # tqdm looks at the clock at every update, and draws nothing before the first line is due.
+        due = {"mininterval": _LINE_SECONDS, "miniters": 1, "delay": _LINE_SECONDS}
+        self._last = time.monotonic()
+        super().__init__(*args, **{**options, **due})
+        known = self.total is not None
+        part, left = (" of {total_fmt}", ", {remaining} left") if known else ("", "")
+        self.bar_format = f"{{desc}}: {{n_fmt}}{part}, {{elapsed}} gone{left}{{postfix}}"
+
+    def display(self, *_: Any, **__: Any) -> None:
+        if time.monotonic() - self._last >= _LINE_SECONDS:
+            self._last = time.monotonic()
+            print(self, file=sys.stderr, flush=True)
+
+    def clear(self, *_: Any, **__: Any) -> None:
+        """Nothing stands in the line that notes are written to."""
+
+    def close(self) -> None:
+        self.delay = math.inf  # as for a bar that was never drawn
+        super().close()
+
+
+def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
+    """A tqdm bar that vanishes when done, on a terminal; in files and pipes, a line a minute.
+
+    --quiet leaves it out, and so do all processes of a run but one.
     """
-    options["disable"] = True if _quiet or not distributed.shows_progress() else None  # None: no terminal
-    return Bar(iterable, **{"leave": False, **options})
+    options["disable"] = _quiet or not distributed.shows_progress()
+    kind = Bar if sys.stderr.isatty() else _Lines
+    return kind(iterable, **{"leave": False, **options})
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,24 @@ def test_quiet_leaves_out_notes_and_bars_and_keeps_warnings(capsys, monkeypatch)
     assert out == "a note\n" and "bar" in err
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)  # a file or a pipe
     assert list(console.progress([1, 2], desc="bar", mininterval=0)) == [1, 2]
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "", "a short job"
+
+
+def test_in_files_and_pipes_progress_is_a_line_a_minute(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setattr(console, "_LINE_SECONDS", 0.2)
+    with console.progress(total=4, desc="fold 0", unit="clip") as bar:
+        for number in range(4):
+            time.sleep(0.12)
+            bar.update()
+            bar.set_postfix(loss=f"{number / 2:.1f}")
+            console.note(f"note {number}")
+    out, err = capsys.readouterr()
+    assert out == "".join(f"note {number}\n" for number in range(4))
+    lines = err.splitlines(keepends=True)
+    assert 1 <= len(lines) <= 3
+    for line in lines:
+        assert re.fullmatch(r"fold 0: [234] of 4, \d\d:\d\d gone, \d\d:\d\d left(, loss=\d\.\d)?\n", line)
 
 
 def test_a_quiet_script_prints_its_errors_alone(toy, run_script, tmp_path):
