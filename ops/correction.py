@@ -11,8 +11,10 @@ right, and none of the classes that the clip does not carry, is a softmax over i
 tables of s * logits: one scale s a table of predictions, all rounds' or experiments'. The scales and e
 together make the given labels likeliest: temperature scaling (Guo et al. 2017, arXiv:1706.04599) of a
 logarithmic opinion pool (Heskes 1998), so that a round whose network turned out worse than an earlier
-one's does no harm. A weak prior holds e at one half where predictions tell nothing: labels are then
-neither believed nor replaced. Softmax is free of the shift that LSEP leaves to each clip, and the curated
+one's does no harm. Where they make the labels no likelier than the classes' frequencies do, by more than
+chance does, predictions tell nothing: labels are then neither believed nor replaced. That more than half
+of the labels are wrong is believed on the same terms: at e = 1 - 1/classes every prediction fits, a wrong
+one as well as a right one. Softmax is free of the shift that LSEP leaves to each clip, and the curated
 clips, which a network of many noisy clips may know better or worse, are not asked.
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +34,13 @@ MOST = 100.0  # of one scale, likewise
 BISECTIONS = 30
 FEW_CLIPS = 1_000
 FIT_SCORES = 800_000  # clips x classes: a random choice of so many clips gives wrong to 0.01
+EVIDENCE, EVIDENCE_A_TABLE = 3.0, 1.0  # nats; chance alone gave up to 2.4 in 110 draws of noise
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """scales (tables,) of the logits, and the share of wrong labels e."""
+    """scales (tables,) of the logits, and the share of wrong labels e; NaN where predictions tell nothing."""
 
     scales: np.ndarray
     wrong: float
@@ -48,7 +52,8 @@ class NoiseModel:
     def posterior(self, shares: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """(clips, classes) probability that each label is right; 0 for classes that the clip lacks."""
         support, by_chance = support_of_labels(shares, labels)
-        right, chance = (1 - self.wrong) * support, self.wrong * by_chance
+        wrong = 0.5 if np.isnan(self.wrong) else self.wrong
+        right, chance = (1 - wrong) * support, wrong * by_chance
         return np.where(labels, right / np.maximum(right + chance, LEAST), 0.0)
 
 
@@ -56,7 +61,8 @@ class NoiseModel:
 class Correction:
     """labels (clips, classes) bool after correction, confidence (clips,) that they are right, and e.
 
-    trust (clips,): that all labels are right as they were given; 0 without labels.
+    Both are those of the label that is least likely right. trust (clips,): that the labels are right as
+    they were given; 0 without labels. wrong is NaN where predictions tell nothing.
     """
 
     labels: np.ndarray
@@ -68,7 +74,7 @@ class Correction:
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     """The likeliest scales and share of wrong labels; every clip with labels counts once.
 
-    A table that adds nothing to the others gets scale 0.
+    A table that adds nothing to the others gets scale 0; where none tells anything all do.
 
     Args:
         logits: (tables, clips, classes), each clip's free of a shift.
@@ -83,13 +89,43 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     logits /= units[:, None, None]
     starts = [np.full(n_tables, start / n_tables) for start in STARTS]
     step = -(-len(labels) // FEW_CLIPS)
-    if step > 1 and labels[::step].any():  # a few clips tell which start is best
-        starts = [_fit(logits[:, ::step], labels[::step], starts)[0]]
-    scales, wrong = _fit(logits, labels, starts)
-    return NoiseModel(scales / units, wrong)
+    few = logits[:, ::step], labels[::step]
+    if not ((step > 1 and _tell(*few, starts)) or _tell(logits, labels, starts)):
+        return NoiseModel(np.zeros(n_tables), np.nan)
+    if step > 1 and few[1].any():  # a few clips tell which start is best
+        starts = [_fit(*few, starts).scales]
+    found = _fit(logits, labels, starts)
+    if found.wrong > 0.5:
+        modest = _fit(logits, labels, [*starts, found.scales], most_wrong=0.5)
+        if found.log_posterior < modest.log_posterior + _evidence(n_tables):
+            found = modest
+    return NoiseModel(found.scales / units, found.wrong)
 
 
-def _fit(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+def _evidence(n_tables: int) -> float:
+    return EVIDENCE + EVIDENCE_A_TABLE * n_tables
+
+
+def _tell(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -> bool:
+    """Whether predictions and class frequencies together make labels likelier than frequencies alone."""
+    shares = labels / np.maximum(labels.sum(axis=1, keepdims=True), 1)
+    frequencies = np.log(shares.sum(axis=0) + 1)
+    table = np.broadcast_to(frequencies - frequencies.mean(), labels.shape)[None]
+    alone = _fit(table, labels, [np.ones(1)])
+    joint = [np.append(start, alone.scales) for start in (*starts, np.zeros(len(logits)))]
+    both = _fit(np.concatenate([logits, table]), labels, joint)
+    return both.log_posterior > alone.log_posterior + _evidence(len(logits))
+
+
+class _Fit(NamedTuple):
+    scales: np.ndarray
+    wrong: float
+    log_posterior: float
+
+
+def _fit(
+    logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray], most_wrong: float = 1.0
+) -> _Fit:
     """The likeliest scales that are reached from any of the starts, and the e that goes with them."""
     from scipy.optimize import minimize  # here: it takes as long to load as relabeling does
 
@@ -98,13 +134,14 @@ def _fit(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -
     own = logits[:, rows, columns]
     n_others = np.maximum(n_classes - labels.sum(axis=1), 1)[rows]
     weights = 1.0 / labels.sum(axis=1)[rows]
-    n_clips = labels.any(axis=1).sum()
+    n_clips = max(labels.any(axis=1).sum(), 1)
 
     def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Shares, each label's support and what it would be by chance, and the e that goes with them."""
         shares = softmax(np.tensordot(scales, logits, 1))
         support, by_chance = (values[rows, columns] for values in support_of_labels(shares, labels))
-        return shares, support, by_chance, share_of_wrong_labels(support, by_chance, weights)
+        wrong = min(share_of_wrong_labels(support, by_chance, weights), most_wrong)  # concave in e
+        return shares, support, by_chance, wrong
 
     def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
         """Negative log-posterior a clip at the best e, and its slope, in which that e counts as fixed."""
@@ -119,8 +156,8 @@ def _fit(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -
 
     bounds = [(0.0, MOST)] * len(logits)
     found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
-    scales = min(found, key=lambda result: round(result.fun, 9)).x  # the surest of equals
-    return scales, parts(scales)[3]
+    best = min(found, key=lambda result: round(result.fun, 9))  # the surest of equals
+    return _Fit(best.x, parts(best.x)[3], -best.fun * n_clips)
 
 
 def support_of_labels(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,9 +201,9 @@ def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: n
 def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
     """Labels that are likelier right than not stay; where all of a clip's are not, the likeliest other class.
 
-    Of several labels those that are likelier wrong go. The confidence is the probability that all labels
-    left are right and all that went are wrong; a clip that carries every class, none likely, is left with
-    nothing and confidence 0.
+    Of several labels those that are likelier wrong go. The confidence is the probability that the least
+    certain label left is right and the least certain that went is wrong; a clip that carries every class,
+    none likely, is left with nothing and confidence 0.
 
     Args:
         labels: (clips, classes) bool.
@@ -197,7 +234,7 @@ def _corrected(
     shares = noise.shares(logits_of(tables))
     posterior = noise.posterior(shares, labels)
 
-    stays = labels & (posterior >= 0.5)
+    stays = labels & (posterior >= 0.5 - LEAST)  # nothing speaks against it
     goes = labels & ~stays
     all_wrong = 1 - np.where(goes, posterior, 0.0).max(axis=1, initial=0.0)
     new_labels = stays.copy()

@@ -89,7 +89,11 @@ def relabel_table(
     table = table[kept]
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
-    if wrong is not None:
+    if wrong is not None and np.isnan(wrong):
+        notes.append(
+            "note: the predictions tell too little about the labels to believe or replace any; train longer"
+        )
+    elif wrong is not None:
         notes.append(f"note: {wrong:.0%} of the labels are wrong, by an estimate from labels and predictions")
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")

@@ -115,13 +115,14 @@ def test_the_share_of_wrong_labels_by_hand():
     found = share_of_wrong_labels(support, (1 - support) / 4, np.ones(5))
     assert found == pytest.approx(3 / 7, abs=1e-6)
     # About that, where their scale is to be found, too.
-    certain = np.eye(5)[[0, 1, 2, 0, 1]]
-    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(3 / 7, abs=0.02)
-    assert fit_noise(logits_of(np.eye(5))[None], labels).wrong == pytest.approx(1 / 7, abs=1e-4)
+    labels, certain = np.tile(labels, (4, 1)), np.tile(np.eye(5)[[0, 1, 2, 0, 1]], (4, 1))
+    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(9 / 22, abs=0.02)
+    right = np.tile(np.eye(5), (4, 1))
+    assert fit_noise(logits_of(right)[None], labels).wrong == pytest.approx(1 / 22, abs=1e-4)
     # Predictions that say nothing leave every label as likely wrong as right.
-    found = correct_labels(labels, np.full((5, 5), 0.3))
-    assert found.wrong == pytest.approx(0.5, abs=1e-6)
-    np.testing.assert_allclose(found.trust, 0.5, atol=1e-6)
+    found = correct_labels(labels, np.full((20, 5), 0.3))
+    assert np.isnan(found.wrong) and (found.labels == labels).all()
+    np.testing.assert_allclose(found.trust, 0.5, atol=1e-12)
     assert fit_noise(np.zeros((1, 2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
     assert fit_noise(np.zeros((1, 0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
     assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
@@ -205,15 +206,42 @@ def test_every_table_gets_the_weight_it_is_worth():
     np.testing.assert_allclose(twice.confidence, once.confidence, atol=1e-3)
 
 
-@pytest.mark.parametrize("n", [16, 60, 1000])
-def test_predictions_that_know_nothing_make_no_label_certain(n):
-    trusted = []
-    for seed in range(20):
+def ignorant(kind: str, rng: np.random.Generator, labels: np.ndarray, n_tables: int) -> np.ndarray:
+    """(tables, clips, classes) logits of networks that know nothing, or almost."""
+    bias = rng.normal(0, 2, (n_tables, 1, labels.shape[1])) * (kind == "the same for every clip")
+    return bias + rng.normal(0, 0.1 if bias.any() else 1, (n_tables, *labels.shape))
+
+
+@pytest.mark.parametrize("kind", ["at random", "the same for every clip"])
+@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("n, n_classes, n_tables", [(16, 8, 1), (60, 8, 2), (1000, 10, 1), (1000, 20, 2)])
+def test_predictions_that_know_nothing_change_nothing(kind, rare, n, n_classes, n_tables):
+    """Whether the classes are equally frequent or not."""
+    for seed in range(6):
         rng = np.random.default_rng(seed)
-        labels = np.eye(8, dtype=bool)[rng.integers(0, 8, n)]
-        found = correct_labels(labels, 1 / (1 + np.exp(-rng.normal(0, 1, labels.shape))))
-        trusted.append((found.trust >= 0.95).mean())
-    assert np.mean(trusted) < 0.05
+        frequencies = 1 / np.arange(1, n_classes + 1) if rare else np.ones(n_classes)
+        labels = np.eye(n_classes, dtype=bool)[rng.choice(n_classes, n, p=frequencies / frequencies.sum())]
+        found = correct_labels(labels, 1 / (1 + np.exp(-ignorant(kind, rng, labels, n_tables))))
+        assert np.isnan(found.wrong) and (found.labels == labels).all()
+        np.testing.assert_allclose([found.trust, found.confidence], 0.5, atol=1e-12)
+
+
+def test_predictions_that_know_little_do_no_harm():
+    """One clip in five right, of ten classes: what is kept is no worse than what was given."""
+    told = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 10, 1000)
+        given = np.where(rng.random(1000) < 0.4, rng.integers(0, 10, 1000), truth)
+        labels = np.eye(10, dtype=bool)[given]
+        logits = rng.normal(0, 1, labels.shape) + 0.5 * np.eye(10)[truth]
+        assert 0.15 < (logits.argmax(axis=1) == truth).mean() < 0.25
+        found = correct_labels(labels, 1 / (1 + np.exp(-logits)))
+        told.append(found.wrong <= 0.5)
+        kept = found.confidence >= 0.3
+        right = found.labels[np.arange(1000), truth]
+        assert right[kept].mean() > (given == truth).mean() - 0.02
+    assert all(told)
 
 
 def test_a_table_worse_than_chance_gets_no_say():
@@ -249,10 +277,12 @@ def test_labels_are_kept_replaced_or_taken_out():
 
 
 def test_a_wrong_one_of_two_labels_is_taken_out():
-    labels = np.tile(np.array([1, 1, 0, 0], dtype=bool), (4, 1))
-    probabilities = np.tile([0.97, 0.001, 0.02, 0.01], (4, 1))
-    found = correct_labels(labels, probabilities)
-    assert found.labels.tolist() == [[True, False, False, False]] * 4
+    right = np.tile(np.eye(4, dtype=bool), (4, 1))
+    probabilities = np.where(right, 0.97, 0.01)
+    probabilities[:, 1] = np.where(right[:, 1], 0.97, 1e-4)
+    labels = right.copy()
+    labels[::4, 1] = True
+    assert (correct_labels(labels, probabilities).labels == right).all()
 
 
 def test_labels_of_a_clip_take_nothing_from_each_other():
@@ -276,11 +306,11 @@ def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else(
     assert found.labels.tolist() == [[True, False, False]] * 2
     np.testing.assert_allclose(found.confidence, [9 / (9 + 1 / 4 + 1 / 9), 1 / 3])  # odds, shared out
     assert found.trust.tolist() == [0, 0]
-    certain = np.tile([[0.99, 0.01, 0.01]], (9, 1))
-    labels = np.eye(3, dtype=bool)[[1, 2, 1, 2, 1, 2, 1, 2, 0]]
-    labels[-1] = True
-    found = correct_labels(labels, certain)
-    assert not (found.labels & ~labels)[-1].any() and found.labels[:8, 0].all()
+    right = np.eye(3, dtype=bool)[[0, 1, 2] * 6]
+    labels = right.copy()
+    labels[0], labels[-1] = True, [True, False, False]
+    found = correct_labels(labels, np.where(right, 0.99, 0.01))
+    assert not (found.labels & ~labels)[0].any() and (found.labels[1:] == right[1:]).all()
 
 
 # The script, and weights on their way into training.
@@ -329,15 +359,18 @@ def test_no_clip_has_more_classes_than_there_are(tmp_path):
 
 
 def test_several_tables_are_averaged_or_compared(tmp_path, capsys):
-    tables = [[0.9, 0.1], [0.3, 0.6]], [[0.9, 0.1], [0.9, 0.2]]
-    flags = write(tmp_path, "fname,labels\nc0,A\nc1,A\n", *tables)
+    rows = "".join(f"c{row},{'AAB'[row % 3]}\n" for row in range(30))
+    tables = [[[0.9, 0.1], [0.3, 0.6], [0.2, 0.9]] * 10, [[0.9, 0.1], [0.9, 0.2], [0.1, 0.8]] * 10]
+    flags = write(tmp_path, f"fname,labels\n{rows}", *tables)
     relabel_noisy_data.main([*flags, "--mode=relabelall_1"])
-    assert pd.read_csv(tmp_path / "out.csv")["labels"].tolist() == ["A", "A"]
-    relabel_noisy_data.main([*flags, "--mode=consensus_1"])
-    assert pd.read_csv(tmp_path / "out.csv")["fname"].tolist() == ["c0"]
+    assert pd.read_csv(tmp_path / "out.csv")["labels"].tolist() == ["A", "A", "B"] * 10
+    relabel_noisy_data.main([*flags, "--mode=consensus_10"])
+    assert pd.read_csv(tmp_path / "out.csv")["fname"].tolist() == [f"c{row}" for row in range(0, 30, 3)]
     relabel_noisy_data.main([*flags, "--mode=correct-soft_0.3"])
     assert "of the labels are wrong, by an estimate" in capsys.readouterr().out
-    expected = correct_labels(np.array([[True, False]] * 2), np.array(tables)).confidence
+    labels = np.array([[True, False], [True, False], [False, True]] * 10)
+    expected = correct_labels(labels, np.array(tables)).confidence
+    assert expected.min() > 0.3
     assert pd.read_csv(tmp_path / "out.csv")["weight"].tolist() == expected.tolist()
 
 
