@@ -67,7 +67,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--out_of_fold",
         action="store_true",
-        help="score a noisy clip only by the folds that did not train on it",
+        help="score a training clip only by the folds that did not train on it",
     )
     training_cli.add_device_arguments(group)
     training_cli.add_acceleration_arguments(group)

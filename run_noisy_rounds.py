@@ -23,7 +23,7 @@ from ops import cli, distributed, training_cli
 from ops.fold_run import Runtime
 from ops.labels import load_class_map
 from ops.noisy_rounds import run_rounds
-from ops.relabeling import STRATEGIES, check_mode, parse_mode
+from ops.relabeling import STRATEGIES, check_count, check_mode, parse_mode
 from ops.round_report import label_quality, label_sets, planned_rounds, shown
 from ops.rounds_plan import Plan, RoundsDirectory
 from ops.run_tables import load_tables
@@ -60,7 +60,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         "--equal_steps",
         action="store_true",
-        help="more epochs for rounds that keep fewer clips, so that all take as many steps",
+        help="more epochs where a round keeps fewer clips: the steps that all would take in it",
     )
     group.add_argument(
         "--share_last_round",
@@ -99,6 +99,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         )
     if args.folds is None:
         args.folds = list(range(args.n_folds))
+    if args.blend_rounds > 1 and len(set(args.folds)) < args.n_folds:
+        parser.error("--blend_rounds takes test predictions of all folds: leave out --folds")
     training_cli.check_training_arguments(parser, args, args.network, NetworkConfig)
     return args
 
@@ -122,14 +124,15 @@ def main(argv: list[str] | None = None) -> None:
         cli.output_path(f"{args.rounds_dir}/rounds.csv", make=not args.dry_run).parent
     )
     directory.check_plan(plan)
-    for mode in plan.modes:
+    for number, mode in enumerate(plan.modes, 1):
         check_mode(mode, len(plan.config["data"]["classes"]))
+        check_count(mode, plan.least_clips(number))
     # All that a later round would stumble over, before the first one starts.
     tables = load_tables(plan.config["data"], args.sample_submission, args.test_data_dir)
     if args.noisy_truth_df:
         label_quality(label_sets(plan.noisy_df), label_sets(args.noisy_truth_df), args.noisy_truth_df)
     if args.dry_run:
-        counts = len(tables.curated), len(tables.noisy)
+        counts = len(tables.curated), len(label_sets(plan.noisy_df)), args.max_samples
         cli.print_table(planned_rounds(plan, *counts, directory.finished(plan)))
         print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
         return

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ops import console, distributed, warm_start
+from ops.clip_record import record_clips
 from ops.experiment import Experiment, settings_of
 from ops.fold_run import BuildNetwork, Runtime, finite, fold_is_finished, run_fold, show
 from ops.interruption import StopRequest
@@ -35,8 +36,11 @@ def run_folds(
     sample_submission: str | None,
     test_data_dir: str | None,
     argv: Sequence[str],
+    others: str = "the same command with --folds {} --resume trains them",
 ) -> Experiment:
     """A whole training command: the given folds of a config's experiment, then the summary.
+
+    others: what to tell of the folds that are not among these; {} stands for their numbers.
 
     Under torchrun all processes return the experiment; rank 0 alone reads and writes it, but with
     parallel "folds", where every process takes some of the folds and none waits for another.
@@ -55,6 +59,7 @@ def run_folds(
             experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
             _record_skipped(experiment, tables.skipped)
             record_noisy_folds(experiment, seen)
+            record_clips(experiment, tables)
             if tables.known_bad:
                 experiment.log(
                     f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
@@ -71,7 +76,7 @@ def run_folds(
                     distributed.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
                     run_fold(fold, tables, experiment, build_network, runtime, stop)
             elsewhere = set(folds) - set(own)
-            distributed.from_main(lambda: summarise_folds(tables, experiment, elsewhere))
+            distributed.from_main(lambda: summarise_folds(tables, experiment, others, elsewhere))
     return experiment
 
 
@@ -90,10 +95,13 @@ def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]])
         )
 
 
-def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collection[int] = ()) -> None:
+def summarise_folds(
+    tables: Tables, experiment: Experiment, others: str, elsewhere: Collection[int] = ()
+) -> None:
     """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv.
 
-    elsewhere: folds that other processes of this command train, the last of which does this.
+    others as in run_folds; elsewhere: folds that other processes of this command train, the last of which
+    does this.
     """
     n_folds = experiment.config["data"]["n_folds"]
     with experiment.locked():
@@ -102,7 +110,7 @@ def summarise_folds(tables: Tables, experiment: Experiment, elsewhere: Collectio
         _show_settings(experiment, len(done))
         missing = sorted(set(range(n_folds)) - set(done))
         listed = " ".join(map(str, missing))
-        how = f"the same command with --folds {listed} --resume trains them"
+        how = others.format(listed)
         if set(missing) <= set(elsewhere):
             how = "other processes train them"
         what = "the overall metric and submission.csv follow" if tables.test else "the overall metric follows"

@@ -20,7 +20,7 @@ from ops.datasets import Clip
 from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.interruption import StopRequest
-from ops.noisy_folds import read_noisy_folds, unseen_folds
+from ops.noisy_folds import folds_of_curated_clips, read_noisy_folds, united, unseen_folds
 from ops.norm_statistics import adapt_batch_norms
 from ops.own_sounds import join_windows, split_into_windows
 from ops.predictions import Predictions, bad_clips_path
@@ -160,7 +160,10 @@ def usable_folds(member: Member, fnames: Sequence[str], out_of_fold: bool) -> np
     """(folds, clips) bool: which folds of an experiment may score which clips."""
     if not out_of_fold:
         return np.ones((len(member.folds), len(fnames)), dtype=bool)
-    return unseen_folds(read_noisy_folds(member.experiment), fnames, member.folds)
+    seen = united(
+        folds_of_curated_clips(member.experiment, member.folds), read_noisy_folds(member.experiment)
+    )
+    return unseen_folds(seen, fnames, member.folds)
 
 
 def seen_by_every_fold(usable: Sequence[np.ndarray]) -> np.ndarray:
@@ -193,8 +196,9 @@ def note_on_seen_clips(scores: Scores, n_clips: int) -> str | None:
     if not scores.seen_by_all:
         return None
     return (
-        f"note: every fold trained on {scores.seen_by_all} of the {n_clips} clips (--share_noisy, or a warm "
-        "start): these are scored by all folds, as without --out_of_fold"
+        f"note: no fold is left that did not train on {scores.seen_by_all} of the {n_clips} clips "
+        "(--share_noisy, a warm start, or some of the folds alone): these are scored by all, as without "
+        "--out_of_fold"
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 GRACE_SECONDS = 6  # to reach the end of a training step; DataLoader workers need a moment after it
 
@@ -29,10 +30,12 @@ class StopRequest:
         self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         signal.alarm(0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if kind is None:  # asked for after the last check: not to be forgotten
+            self.check()
 
     def check(self) -> None:
         """Raises Interrupted where a stop was asked for: call it where the state is whole."""

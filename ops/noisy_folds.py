@@ -1,4 +1,4 @@
-"""Which noisy clips each fold of an experiment has seen in training, so that others score them."""
+"""Which clips each fold of an experiment has seen in training, so that others score them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from ops.errors import DataError
 from ops.experiment import Experiment
+from ops.predictions import read_predictions
 from ops.run_tables import Tables, split_fold
 from ops.tables import read_table, write_table
 
@@ -69,6 +70,16 @@ def read_noisy_folds(experiment: Experiment) -> Seen:
     except ValueError as error:
         raise DataError(f'{path}: expected folds as "0" or "0,2" ({error}); train it anew') from error
     return dict(zip(frame["fname"], folds, strict=True))
+
+
+def folds_of_curated_clips(experiment: Experiment, folds: Sequence[int]) -> Seen:
+    """Of the clips that these finished folds validated on: all folds but that one trained on each."""
+    everyone = frozenset(range(experiment.config["data"]["n_folds"]))
+    return {
+        fname: everyone - {fold}
+        for fold in folds
+        for fname in read_predictions(experiment.predictions(f"val_preds_fold_{fold}")).fnames
+    }
 
 
 def unseen_folds(seen: Seen, fnames: Sequence[str], folds: Sequence[int]) -> np.ndarray:

@@ -30,6 +30,7 @@ from ops.errors import DataError
 from ops.experiment import Experiment
 from ops.files import write_text
 from ops.fold_run import BuildNetwork, Runtime
+from ops.folds import split_holdout
 from ops.interruption import StopRequest
 from ops.predictions import write_predictions
 from ops.relabeled_tables import relabel_table
@@ -61,6 +62,7 @@ def run_rounds(
             )
             rows_before = directory.report.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(directory.report, "".join(rows_before[: repeated + 1]))
+        directory.drop_changed(plan)
         directory.start(plan, argv)
         experiments: list[Experiment] = []
         rows: list[dict[str, Any]] = []
@@ -73,7 +75,7 @@ def run_rounds(
                 _predict_noisy(number, experiments[-1], plan, directory, build_network, prepare, runtime)
             rows.append(report_of_round(number, plan, directory, experiments[-1], noisy_truth_df))
             _write_report(directory.report, rows)
-        _blend(experiments[-blend_rounds:], directory.submission)
+        _blend(experiments[-blend_rounds:], directory.submission, plan)
     return rows
 
 
@@ -90,15 +92,25 @@ def round_config(
     if number == 0:
         data["noisy_train_df"] = data["noisy_train_data_dir"] = None
         return config
-    data["noisy_train_df"] = str(directory.table(number))
+    data["noisy_train_df"] = str(RoundsDirectory(directory.root).table(number))
     tables = data["train_df"], plan.noisy_df, directory.table(number)
-    epochs = plan.epochs(number, *(len(read_table(table, ["fname"])) for table in tables))
+    n_curated, *counts = (_n_drawn(table, data["max_samples"]) for table in tables)
+    if data["holdout_size"]:
+        n_curated = len(split_holdout(n_curated, data["holdout_size"], data["kfold_seed"])[0])
+    epochs = plan.epochs(number, n_curated, *counts)
     # The same share of the epochs without augmentation as in round 0.
     train["switch_off_augmentations_on"] = train["switch_off_augmentations_on"] * epochs // train["epochs"]
     train["epochs"] = epochs
     if plan.warm_start:
-        train["init_from"] = warm_start.describe(str(earlier[-1].directory))
+        experiment = RoundsDirectory(directory.root).experiments / earlier[-1].directory.name
+        train["init_from"] = warm_start.describe(str(experiment), plan.folds)
     return config
+
+
+def _n_drawn(table: str | Path, max_samples: int | None) -> int:
+    """How many of a table's clips a training run takes."""
+    n = len(read_table(table, ["fname"]))
+    return min(n, max_samples) if max_samples else n
 
 
 def _train(
@@ -121,6 +133,7 @@ def _train(
         sample_submission=plan.sample_submission,
         test_data_dir=plan.test_data_dir,
         argv=argv,
+        others="these rounds train folds " + " ".join(map(str, plan.folds)) + " alone, not {}",
     )
 
 
@@ -183,26 +196,34 @@ def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Seque
     console.note(f"round {number}: {mode}: {relabeled.summary}")
     for note in relabeled.notes:
         console.note(note)
-    if relabeled.table.empty:
+    n_least = plan.least_clips(number)
+    if len(relabeled.table) < n_least:
+        needed = "" if n_least == 1 else f", fewer than the {n_least} folds that share them"
         raise DataError(
-            f"round {number}: {mode} keeps none of the {relabeled.n_clips} noisy clips; train round 0 longer "
-            "if its predictions are still poor, or choose another mode, and another --rounds_dir"
+            f"round {number}: {mode} keeps {len(relabeled.table) or 'none'} of the {relabeled.n_clips} noisy "
+            f"clips{needed}; give the same command another mode here, the rounds before are kept; if their "
+            "predictions are still poor, train longer in another --rounds_dir"
         )
     write_table(path, relabeled.table)
 
 
-def _blend(experiments: Sequence[Experiment], path: Path) -> None:
+def _blend(experiments: Sequence[Experiment], path: Path, plan: Plan) -> None:
     """Writes the test predictions of the rounds, as one table."""
     if all(experiment.predictions("submission").exists() for experiment in experiments):
         metric = write_blend(experiments, path)
         rounds = ", ".join(experiment.config["label"] for experiment in experiments)
         console.note(f"{path}: test predictions of {rounds}; out-of-fold lwlrap {metric:.4f}")
+    elif plan.sample_submission:
+        console.note(f"no {path}: it needs the test predictions of all folds, --folds names some")
 
 
 def _write_report(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes rounds.csv unless it holds these rows already, and perhaps further ones."""
-    text = io.StringIO()
+    """Writes rounds.csv unless it holds these rows already, and perhaps further rows and columns."""
     frame = pd.DataFrame(rows)
-    frame.to_csv(text, index=False, lineterminator="\n")
-    if not path.exists() or not path.read_text(encoding="utf-8").startswith(text.getvalue()):
+    text = io.StringIO(frame.to_csv(index=False, lineterminator="\n"))
+    there, here = (
+        pd.read_csv(file, dtype=str, keep_default_na=False) if file else None
+        for file in (path if path.exists() else None, text)
+    )
+    if there is None or not set(here) <= set(there) or not there[list(here)].head(len(here)).equals(here):
         write_table(path, frame)

@@ -14,7 +14,7 @@ from ops.errors import DataError
 from ops.labels import decode_labels, encode_labels
 from ops.predictions import bad_clips_path, read_predictions
 from ops.relabeling import Relabeling, check_mode, parse_mode
-from ops.tables import read_table
+from ops.tables import read_table, read_weights
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,15 @@ def relabel_table(
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
     kept, new_labels, weights, wrong = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    unlabelled = kept & ~new_labels.any(axis=1)
+    if unlabelled.any():
+        notes.append(f"note: {unlabelled.sum()} clips have no label and are left out")
+        kept = kept & ~unlabelled
+    earlier = read_weights(str(noisy_df))
+    if earlier:  # an earlier relabeling's, or a review's
+        given = np.array([earlier[fname] for fname in fnames])
+        weights = given if weights is None else given * weights
+        notes.append(f"note: the weights of {noisy_df} stay, and multiply those of {mode}")
     if weights is not None:
         kept = kept & (weights > 0)
     changed = (new_labels != labels).any(axis=1) & kept

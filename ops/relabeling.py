@@ -1,7 +1,8 @@
 """Relabeling strategies: labels and probabilities of noisy clips -> clips kept and their labels.
 
 `--mode <strategy>_<parameter>`; STRATEGIES lists them. All take and give arrays, rows in any order:
-permuting the rows permutes the result. The first five are those of the published solution.
+permuting the rows permutes the result, but that correction of a large table fits its few numbers on a choice
+of rows. The first five are those of the published solution.
 """
 
 from __future__ import annotations
@@ -299,3 +300,10 @@ def check_mode(mode: str, n_classes: int) -> None:
         raise DataError(
             f"{mode}: expected at most as many classes per clip as there are, {n_classes}, got {value:g}"
         )
+
+
+def check_count(mode: str, least: int) -> None:
+    """Raises DataError where a mode asks for fewer clips than there are folds to share them."""
+    strategy, value = parse_mode(mode)
+    if strategy.whole and value < least:
+        raise DataError(f"{mode}: expected at least {least} clips, one for each fold, got {value:g}")

@@ -98,8 +98,14 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
     return None if np.isnan(value) else value
 
 
-def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
-    """The rows of a dry run's table, header first; counts a fold, as far as they are known before."""
+def planned_rounds(
+    plan: Plan, n_curated: int, n_noisy: int, max_samples: int | None, n_done: int
+) -> list[list[str]]:
+    """The rows of a dry run's table, header first; counts a fold, as far as they are known before.
+
+    n_noisy clips are predicted, of which max_samples at most are trained on.
+    """
+    n_drawn = min(n_noisy, max_samples or n_noisy)
     rows = [["round", "noisy clips", "training clips a fold", "epochs", "then", "state"]]
     for number in range(plan.n_rounds):
         most, cell, is_bound = 0, "none", False
@@ -109,14 +115,15 @@ def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> lis
             most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
             is_bound = not strategy.whole
             cell = f"{mode}: {'at most ' * is_bound}{most}"
-        curated, share = plan.clips_a_fold(number, n_curated, most)
+        most_drawn = min(most, n_drawn)
+        curated, share = plan.clips_a_fold(number, n_curated, most_drawn)
         clips = f"{round(curated)} curated"
         if number:
             clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
         then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "the end"
         if number < len(plan.modes) and plan.out_of_fold:
             then += ", out of fold"
-        epochs = str(plan.epochs(number, n_curated, n_noisy, most))
+        epochs = str(plan.epochs(number, n_curated, n_drawn, most_drawn))
         if is_bound and plan.equal_steps:
             epochs += " or more"
         rows.append([str(number), cell, clips, epochs, then, "done" if number < n_done else "to do"])

@@ -1,7 +1,7 @@
 """What rounds depend on, and the directory in which they stand.
 
 <rounds_dir>/
-  plan.json              what the result depends on
+  plan.json              what the result depends on, and where the folder is
   command                the command lines that worked on it
   experiments/<label>_<round>-<digest>/
   predictions/round_<k>.csv   of all noisy clips, by round k's networks
@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Plan:
         calibrate: probabilities are calibrated before relabeling.
         warm_start: rounds from 1 on start from the weights of the round before.
         later_epochs: epochs of rounds from 1 on; None: as many as round 0.
-        equal_steps: these on all noisy clips; on fewer clips more, so that each round trains as long.
+        equal_steps: these on all noisy clips; on fewer clips more, as many steps as all of them would take.
         share_last_round: every fold of the last round trains on all kept clips.
         sample_submission, test_data_dir: the test clips, or None.
     """
@@ -74,7 +75,7 @@ class Plan:
         return n_curated * (n_folds - 1) / n_folds, n_kept * share
 
     def epochs(self, number: int, n_curated: int, n_noisy: int, n_kept: int) -> int:
-        """Of a round that keeps n_kept of the n_noisy clips."""
+        """Of a round that keeps n_kept of the n_noisy clips and trains on n_curated others."""
         if number == 0:
             return self.config["train"]["epochs"]
         epochs = self.later_epochs or self.config["train"]["epochs"]
@@ -82,6 +83,10 @@ class Plan:
             return epochs
         counts = [sum(self.clips_a_fold(number, n_curated, n)) for n in (n_noisy, n_kept)]
         return max(1, round(epochs * counts[0] / max(counts[1], 1)))
+
+    def least_clips(self, number: int) -> int:
+        """How many noisy clips a round needs: one for each fold's share."""
+        return 1 if self.shares_noisy(number) else self.config["data"]["n_folds"]
 
     def shares_noisy(self, number: int) -> bool:
         """Whether every fold of a round trains on all of its noisy clips."""
@@ -94,6 +99,13 @@ class RoundsDirectory:
     """The paths of a job of rounds."""
 
     path: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder as it was named at first, and as what is trained in it names it ever since."""
+        path = self.path / "plan.json"
+        recorded = read_json(path, "the plan of these rounds") if path.exists() else {}
+        return Path(recorded.get("rounds_dir", self.path))
 
     @property
     def experiments(self) -> Path:
@@ -132,19 +144,64 @@ class RoundsDirectory:
             yield
 
     def check_plan(self, plan: Plan) -> None:
-        """Raises DataError where the directory holds rounds of another plan; further rounds may follow."""
+        """Raises DataError where the directory holds rounds of another plan, or was moved.
+
+        Modes of rounds that were not trained yet may change, and further rounds may follow.
+        """
         path = self.path / "plan.json"
         if not path.exists():
+            folders = (self.path / "tables", self.path / "predictions")
+            files = [
+                self.report,
+                self.submission,
+                *(file for folder in folders for file in folder.glob("*.csv")),
+            ]
+            strangers = [file for file in files if file.exists()]
+            if strangers:
+                raise DataError(
+                    f"{self.path}: expected a new folder, or rounds with their plan.json, found "
+                    f"{strangers[0]} without it; give another --rounds_dir"
+                )
             return
-        there, here = read_json(path, "the plan of these rounds"), asdict(plan)
-        n_begun = len(there["modes"]) if isinstance(there, dict) and "modes" in there else 0
-        if isinstance(there, dict) and there.get("modes") == here["modes"][:n_begun]:
+        there, here = read_json(path, "the plan of these rounds"), self._content(plan)
+        if not isinstance(there, dict) or "modes" not in there:
+            raise DataError(f"{path}: expected the plan of these rounds; give another --rounds_dir")
+        if not self.root.exists() or not self.root.samefile(self.path):
+            raise DataError(
+                f"{self.path}: these rounds began as --rounds_dir {self.root}, where their experiments look "
+                "for their tables; move it back there, or start from the same working directory, or give "
+                "another --rounds_dir"
+            )
+        trained = self._n_trained(there)
+        n_least = min(len(there["modes"]), trained + 1)
+        if there["modes"][:trained] == here["modes"][:trained] and len(here["modes"]) >= n_least:
             there["modes"] = here["modes"]
         if there != here:
             raise DataError(
                 f"{path}: differs from this command in {_difference(there, here)}; repeat the command these "
-                "rounds began with (more --rounds may follow at its end), or give another --rounds_dir"
+                "rounds began with (modes of rounds not trained yet may change, more may follow), or give "
+                "another --rounds_dir"
             )
+
+    def drop_changed(self, plan: Plan) -> None:
+        """Removes the tables of rounds that are not trained yet and have another mode now."""
+        path = self.path / "plan.json"
+        there = read_json(path, "the plan of these rounds") if path.exists() else {"modes": []}
+        for number in range(self._n_trained(there) + 1, len(there["modes"]) + 1):
+            if plan.modes[number - 1 : number] != there["modes"][number - 1 : number]:
+                self.table(number).unlink(missing_ok=True)
+
+    def _n_trained(self, recorded: dict[str, Any]) -> int:
+        """The last round of a recorded plan whose training began."""
+        label = recorded["config"]["label"] if recorded["modes"] else ""
+        numbers = range(1, len(recorded["modes"]) + 1)
+        return max((k for k in numbers if any(self.experiments.glob(f"{label}_{k}-*"))), default=0)
+
+    def _content(self, plan: Plan) -> dict[str, Any]:
+        """What plan.json holds; the noisy table by its content, since every round draws from it."""
+        with open(plan.noisy_df, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return {**asdict(plan), "noisy_clips": f"{plan.noisy_df} {digest}", "rounds_dir": str(self.root)}
 
     def finished(self, plan: Plan) -> int:
         """How many rounds of the plan, or of the beginning of it, are done."""
@@ -163,7 +220,7 @@ class RoundsDirectory:
 
     def start(self, plan: Plan, argv: Sequence[str]) -> None:
         """Records plan and command."""
-        write_json(self.path / "plan.json", asdict(plan))
+        write_json(self.path / "plan.json", self._content(plan))
         command = self.path / "command"
         write_text(command, (command.read_text() if command.exists() else "") + shlex.join(argv) + "\n")
 

@@ -16,7 +16,7 @@ from ops.folds import plain_folds, split_holdout, stratified_folds
 from ops.known_bad import known_bad_clips
 from ops.labels import encode_labels
 from ops.problems import KINDS, raise_problems
-from ops.tables import has_column, is_weight, read_table
+from ops.tables import read_weights
 
 
 @dataclass(frozen=True)
@@ -90,20 +90,6 @@ def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
         Clip(fname, *source.clips[fname], label, is_noisy, weights.get(fname, 1.0))
         for fname, label in zip(fnames, labels, strict=True)
     ]
-
-
-def read_weights(noisy_table: str) -> dict[str, float]:
-    """fname -> weight of its loss, where a noisy table has the column `weight`; else nothing."""
-    if not has_column(noisy_table, "weight"):
-        return {}
-    frame = read_table(noisy_table, ["fname", "weight"])
-    bad = frame[~frame["weight"].map(is_weight)]
-    if len(bad):
-        raise DataError(
-            f"{noisy_table}: expected weights from 0 to 1, found {bad['weight'].iloc[0]!r} for clip "
-            f"{bad['fname'].iloc[0]!r} ({len(bad)} such rows); correct them or remove the column"
-        )
-    return dict(zip(frame["fname"], frame["weight"].map(float).tolist(), strict=True))
 
 
 def _draw(clips: list[Clip], n: int, seed: int) -> list[Clip]:

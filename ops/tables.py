@@ -61,6 +61,20 @@ def is_weight(cell: str) -> bool:
         return False
 
 
+def read_weights(noisy_table: str) -> dict[str, float]:
+    """fname -> weight of its loss, where a noisy table has the column `weight`; else nothing."""
+    if not has_column(noisy_table, "weight"):
+        return {}
+    frame = read_table(noisy_table, ["fname", "weight"])
+    bad = frame[~frame["weight"].map(is_weight)]
+    if len(bad):
+        raise DataError(
+            f"{noisy_table}: expected weights from 0 to 1, found {bad['weight'].iloc[0]!r} for clip "
+            f"{bad['fname'].iloc[0]!r} ({len(bad)} such rows); correct them or remove the column"
+        )
+    return dict(zip(frame["fname"], frame["weight"].map(float).tolist(), strict=True))
+
+
 def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | MalformedRow]]:
     """Yields each row's number, from 1, and its cells in the given columns, as text.
 

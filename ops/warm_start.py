@@ -14,12 +14,12 @@ from ops.predictions import read_predictions
 from ops.run_tables import Tables, split_fold
 
 
-def describe(directory: str) -> dict[str, str]:
-    """The config's entry `init_from`: the experiment and a digest of its folds' best models."""
+def describe(directory: str, folds: Sequence[int] | None = None) -> dict[str, str]:
+    """The config's entry `init_from`: the experiment and a digest of its folds' best models, or of some."""
     experiment = Experiment.load(directory)
     digest = hashlib.sha256()
     results = experiment.results()
-    for fold in range(experiment.config["data"]["n_folds"]):
+    for fold in range(experiment.config["data"]["n_folds"]) if folds is None else folds:
         if "metric" not in results.get(f"fold{fold}", {}):
             raise DataError(
                 f"{directory}: expected every fold finished, for --init_from, found fold {fold} not; "

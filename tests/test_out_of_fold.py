@@ -95,12 +95,26 @@ def test_clips_that_were_not_kept_are_scored_by_all(toy, train, predict, tmp_pat
     assert set(found.index[~same]) == set(pd.read_csv(kept)["fname"])
 
 
+def test_curated_clips_are_scored_by_the_fold_that_validated_them(toy, train, tmp_path):
+    experiment = train()
+    output = tmp_path / "curated.csv"
+    predict_2d_cnn.main(
+        [f"--experiment={experiment}", f"--test_df={toy.folder / 'train_curated.csv'}", "--out_of_fold"]
+        + [f"--test_data_dir={toy.folder / 'train_curated'}", f"--classmap={toy.classmap}"]
+        + [f"--output_df={output}", "--num_workers=0", "--device=cpu"]
+    )
+    found = pd.read_csv(output).set_index("fname")[CLASSES]
+    validated = [pd.read_csv(experiment / f"predictions/val_preds_fold_{fold}.csv") for fold in (0, 1)]
+    expected = pd.concat(validated).set_index("fname")[CLASSES]
+    np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-5)
+
+
 def test_clips_that_every_fold_saw_are_told(train, predict, capsys):
     experiment = train("--share_noisy")
     found, whole = predict(experiment), predict(experiment, out_of_fold=False)
     pd.testing.assert_frame_equal(found, whole)
     note = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
-    assert len(note) == 1 and "16 of the 16 clips" in note[0] and "scored by all folds" in note[0]
+    assert len(note) == 1 and "16 of the 16 clips" in note[0] and "scored by all" in note[0]
 
 
 def test_another_experiment_stands_in_where_every_fold_saw_a_clip(train, predict, capsys):

@@ -10,6 +10,9 @@ import time
 import pytest
 from processes import outcome
 
+import train_2d_cnn
+from ops.errors import DataError
+
 N_KILLS = int(os.environ.get("KILLS", "20"))  # `make killtest` takes 100
 
 
@@ -163,3 +166,21 @@ def test_full_disk_gives_one_line_and_the_run_goes_on_with_more_room(zygote, fla
     shutil.copytree(disk, moved)
     assert zygote.run(flags("", "--folds", "0", "--resume", experiments_dir=moved)) == 0, zygote.output()
     assert outcome(moved) == outcome(tmp_path / "reference")
+
+
+@pytest.mark.parametrize("part", ["train_df", "sample_submission"])
+def test_a_table_that_changed_since_ends_a_resumed_run_in_one_line(toy, flags, tmp_path, part):
+    """In one finished fold and one that is to come; restored, the run goes on."""
+    name = {"train_df": "train_curated.csv", "sample_submission": "sample_submission.csv"}[part]
+    table = tmp_path / name
+    table.write_text((toy.folder / name).read_text())
+    argv = flags("experiments", **{part: table, "epochs": 1})
+    train_2d_cnn.main([*argv, "--folds", "0"])
+    text = table.read_text()
+    table.write_text("".join(text.splitlines(keepends=True)[:-1]))
+    for folds in (["0"], ["1"]):
+        with pytest.raises(DataError, match="clips or their labels have changed since .* began; restore"):
+            train_2d_cnn.main([*argv, "--folds", *folds, "--resume"])
+    table.write_text(text)
+    train_2d_cnn.main([*argv, "--resume"])
+    assert len(list((tmp_path / "experiments").glob("*/predictions/submission.csv"))) == 1

@@ -266,11 +266,13 @@ def test_what_later_rounds_would_stumble_over_is_told_first(toy, flags, tmp_path
     table = tmp_path / "noisy.csv"
     table.write_text("fname,labels\nnone.wav,Bell\n")
     with pytest.raises(DataError, match="none.wav"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], noisy_train_df=table))
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_2"], noisy_train_df=table))
     truth = tmp_path / "truth.csv"
     truth.write_text("fname,labels\nother.wav,Bell\n")
     with pytest.raises(DataError, match="expected the true labels of every noisy clip"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], f"--noisy_truth_df={truth}"))
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_2"], f"--noisy_truth_df={truth}"))
+    with pytest.raises(DataError, match="scoring_1: expected at least 2 clips, one for each fold"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"]))
     assert not list(tmp_path.glob("r/*"))
 
 
@@ -282,6 +284,102 @@ def test_a_mode_that_keeps_nothing_ends_the_rounds_in_one_line(toy, flags, tmp_p
     tables = {"noisy_train_df": tmp_path / "noisy.csv", "noisy_train_data_dir": folder}
     with pytest.raises(DataError, match="round 1: soft_1 keeps none of the 1 noisy clips"):
         run_noisy_rounds.main(flags(tmp_path / "r", ["soft_1"], **tables))
+
+
+def lasting(folder) -> dict[str, bytes]:
+    """All files but those that every start writes."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("log", "command") and "summaries" not in path.parts
+    }
+
+
+def test_a_mode_that_keeps_too_few_is_changed_and_the_rounds_before_stay(toy, flags, tmp_path):
+    table = tmp_path / "noisy.csv"
+    frame = pd.read_csv(toy.folder / "train_noisy.csv")
+    frame.loc[1:, "labels"] = ""  # soft_1 keeps clips with labels
+    frame.to_csv(table, index=False)
+    modes = ["relabelall_1", "soft_1"]
+    with pytest.raises(DataError, match="round 2: soft_1 keeps 1 of the 16 noisy clips, fewer than the 2"):
+        run_noisy_rounds.main(flags(tmp_path / "r", modes, noisy_train_df=table))
+    assert not (tmp_path / "r/tables/round_2.csv").exists()
+    before = lasting(tmp_path / "r/experiments")
+    for changed in (["relabelall_2", "soft_1"], ["relabelall_1"]):  # a round that is trained; none instead
+        with pytest.raises(DataError, match="differs from this command in modes"):
+            run_noisy_rounds.main(flags(tmp_path / "r", changed, noisy_train_df=table))
+    # Killed after this table was written, before training began.
+    (tmp_path / "r/tables/round_2.csv").write_text(table.read_text())
+    run_noisy_rounds.main(flags(tmp_path / "r", ["relabelall_1", "relabelall_2"], noisy_train_df=table))
+    assert lasting(tmp_path / "r/experiments").items() >= before.items()
+    kept = pd.read_csv(tmp_path / "r/tables/round_2.csv", keep_default_na=False)
+    assert len(kept) == 16 and (kept["labels"] != "").all()
+    assert json.loads((tmp_path / "r/plan.json").read_text())["modes"] == ["relabelall_1", "relabelall_2"]
+
+
+def test_rounds_are_found_again_however_their_folder_is_spelled(toy, flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    truth = toy.folder / "train_noisy_truth.csv"
+    run_noisy_rounds.main(flags("r", ["scoring_6"], "--warm_start", f"--noisy_truth_df={truth}"))
+    before = lasting(tmp_path / "r")
+    for spelled in ("./r/", tmp_path / "r"):
+        run_noisy_rounds.main(flags(spelled, ["scoring_6"], "--warm_start"))
+        assert lasting(tmp_path / "r") == before, "what was measured against the truth, too"
+    (tmp_path / "r").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match="moved: these rounds began as --rounds_dir r, .* move it back"):
+        run_noisy_rounds.main(flags("moved", ["scoring_6"], "--warm_start"))
+
+
+@pytest.mark.parametrize("left", ["rounds.csv", "submission.csv", "tables/round_1.csv"])
+def test_a_folder_without_its_plan_is_no_new_one(flags, tmp_path, left):
+    path = tmp_path / "r" / left
+    path.parent.mkdir(parents=True)
+    path.write_text("fname,labels\n")
+    with pytest.raises(DataError, match=f"expected a new folder, .* found {path} without it"):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"]))
+    assert path.read_text() == "fname,labels\n"
+
+
+def test_tables_that_change_between_two_starts_are_refused(toy, flags, tmp_path):
+    tables = {name: tmp_path / f"{name}.csv" for name in ("train_df", "noisy_train_df")}
+    for path, name in zip(tables.values(), ("train_curated.csv", "train_noisy.csv"), strict=True):
+        path.write_text((toy.folder / name).read_text())
+    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
+    before = lasting(tmp_path / "r")
+    for name, expected in (("noisy_train_df", "in noisy_clips"), ("train_df", "the curated clips or their")):
+        text = tables[name].read_text()
+        tables[name].write_text("".join(text.splitlines(keepends=True)[:-1]))
+        with pytest.raises(DataError, match=expected):
+            run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
+        tables[name].write_text(text)
+    assert lasting(tmp_path / "r") == before
+
+
+def test_some_of_the_folds_alone(toy, flags, tmp_path, capsys):
+    test = {"sample_submission": toy.folder / "sample_submission.csv", "test_data_dir": toy.folder / "test"}
+    argv = flags(tmp_path / "r", ["scoring_6"], "--warm_start", "--folds", "0", **test)
+    run_noisy_rounds.main(argv)
+    out = capsys.readouterr().out
+    assert "folds 1 (these rounds train folds 0 alone, not 1)" in out and "--resume" not in out
+    assert f"no {tmp_path / 'r/submission.csv'}: it needs the test predictions of all folds" in out
+    with pytest.raises(SystemExit):
+        run_noisy_rounds.main([*argv, "--blend_rounds=2"])
+    assert "--blend_rounds takes test predictions of all folds" in capsys.readouterr().err
+
+
+def test_equal_steps_count_the_clips_that_are_drawn(toy, flags, tmp_path, capsys):
+    drawn = {"max_samples": 8, "holdout_size": 0.25, "epochs": 10}
+    argv = flags(tmp_path / "r", ["scoring_12", "scoring_4"], "--equal_steps", **drawn)
+    run_noisy_rounds.main([*argv, "--dry_run"])
+    printed = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    planned = [[cell for cell in map(str.strip, row) if cell][3] for row in printed[1:4]]
+    run_noisy_rounds.main(argv)
+    trained = [
+        json.loads(next((tmp_path / "r/experiments").glob(f"round_{k}-*/config.json")).read_text())
+        for k in range(3)
+    ]
+    # A fold: 3 curated clips, and of 8 noisy ones 4, of 4 noisy ones 2.
+    assert [str(config["train"]["epochs"]) for config in trained] == planned == ["10", "10", "14"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from ops.correction import correct_labels, fit_noise, share_of_wrong_labels
 from ops.errors import DataError
 from ops.predictions import Predictions, logits_of, write_predictions
 from ops.relabeling import parse_mode
-from ops.run_tables import load_tables, read_weights
+from ops.run_tables import load_tables
+from ops.tables import read_weights
 
 
 def apply(mode: str, labels, probabilities, fnames=None):
@@ -341,6 +342,23 @@ def test_weights_are_written_and_read_back(tmp_path):
     tables = load_tables({**data, "holdout_size": 0}, None, None)
     assert [clip.weight for clip in tables.noisy] == [1.0, 0.5]
     assert [clip.weight for clip in tables.curated] == [1.0, 1.0]
+
+
+def test_weights_of_the_given_table_stay(tmp_path, capsys):
+    rows = "fname,labels,weight\nc0,A,0.5\nc1,B,0.5\nc2,A,0\nc3,B,1\n"
+    flags = write(tmp_path, rows, [[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+    for mode, expected in (("soft_1", "c0,A,0.5\nc1,B,0.25\nc3,B,1.0\n"), ("scoring_2", "c0,A,0.5\n")):
+        relabel_noisy_data.main([*flags, f"--mode={mode}"])
+        assert "weights of" in capsys.readouterr().out
+        assert (tmp_path / "out.csv").read_text() == f"fname,labels,weight\n{expected}"
+
+
+def test_clips_without_labels_are_told_and_not_kept(tmp_path, capsys):
+    flags = write(tmp_path, "fname,labels\nc0,A\nc1,\nc2,B\n", [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    for mode in ("scoring_3", "quota_3", "consensus_3"):
+        relabel_noisy_data.main([*flags, f"--mode={mode}"])
+        out = capsys.readouterr().out
+        assert "kept 2 of 3 clips" in out and "note: 1 clips have no label and are left out" in out
 
 
 @pytest.mark.parametrize("cell", ["", "x", "-0.1", "1.1", "nan"])

@@ -1,6 +1,8 @@
 """The training loop on tiny linear models, where every step can be worked out."""
 
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -187,6 +189,16 @@ def test_state_restored_in_the_middle_of_an_epoch_gives_the_same_weights():
     assert torch.equal(whole.model.linear.weight, second.model.linear.weight)
     assert second.progress.step == whole.progress.step
     assert second.progress.loss_sum == whole.progress.loss_sum
+
+
+def test_a_stop_after_the_last_check_is_not_forgotten():
+    with pytest.raises(Interrupted), StopRequest():
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(ValueError, match="first"), StopRequest():  # what ends it anyhow stays
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("first")
+    with StopRequest():
+        pass
 
 
 class EvaluationLoader:
