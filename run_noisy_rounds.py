@@ -2,8 +2,8 @@
 # PYTHON_ARGCOMPLETE_OK
 """Rounds of relabeling in one command: train, predict the noisy clips, choose, train again.
 
-    python run_noisy_rounds.py --rounds trust_0.95 trust-soft_0.3 correct-soft_0.3 correct-soft_0.3 \\
-        --share_last_round --blend_rounds 3 --rounds_dir rounds/first --network 2d \\
+    python run_noisy_rounds.py --rounds trust_0.95 trust-soft_0.3 correct-soft_0.3 trust-soft_0.3 \\
+        correct-soft_0.3 --share_last_rounds 2 --blend_rounds 2 --rounds_dir rounds/first --network 2d \\
         --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
         --noisy_train_df data/train_noisy.csv --noisy_train_data_dir data/train_noisy/ \\
         --classmap data/classmap.json --n_folds=5 --features=mel_2048_1024_128 --aggregation_type=max \\
@@ -63,9 +63,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="more epochs where a round keeps fewer clips: the steps that all would take in it",
     )
     group.add_argument(
-        "--share_last_round",
-        action="store_true",
-        help="train every fold of the last round on all kept clips: no prediction of them follows",
+        "--share_last_rounds",
+        type=cli.number(int, 0),
+        default=0,
+        help="so many last rounds train every fold on all kept clips",
     )
     group.add_argument(
         "--blend_rounds",
@@ -92,6 +93,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
             f"--blend_rounds: expected at most {len(args.rounds) + 1}, round 0 and those of --rounds, got "
             f"{args.blend_rounds}"
         )
+    if args.share_last_rounds > len(args.rounds):
+        parser.error(
+            f"--share_last_rounds: expected at most {len(args.rounds)}, the rounds of --rounds, got "
+            f"{args.share_last_rounds}"
+        )
+    if args.share_last_rounds and args.share_noisy:
+        parser.error("--share_noisy shares the clips of all rounds: leave out it or --share_last_rounds")
     if args.blend_rounds > 1 and args.sample_submission is None:
         parser.error(
             "--blend_rounds blends test predictions: give --sample_submission and --test_data_dir, or leave "
@@ -116,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
         args.warm_start,
         args.later_epochs,
         args.equal_steps,
-        args.share_last_round,
+        args.share_last_rounds,
         args.sample_submission,
         args.test_data_dir,
     )

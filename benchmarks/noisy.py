@@ -53,10 +53,11 @@ class Method:
 
 SHARED = {"share_noisy": True}
 PUBLISHED = {**SHARED, "no_out_of_fold": True}
-SHARED_LAST = {"share_last_round": True}
-# What is nearly certain; then labels as they are, weighted by trust; then corrected ones.
-OURS = ("trust_0.95", "trust-soft_0.3", "correct-soft_0.3", "correct-soft_0.3")
-OUR_FLAGS = {**SHARED_LAST, "blend_rounds": 3}
+SHARED_LAST = {"share_last_rounds": 1}
+# What is nearly certain; then labels as they are, weighted by trust; then corrected ones. At last both of
+# these, on all clips, blended: errors of given labels are random, those of corrected ones the networks' own.
+OURS = ("trust_0.95", "trust-soft_0.3", "correct-soft_0.3", "trust-soft_0.3", "correct-soft_0.3")
+OUR_FLAGS = {"share_last_rounds": 2, "blend_rounds": 2}
 REPLACING = ("trust_0.95", *["correct-soft_0.3"] * 3)
 METHODS = {
     "curated": Method(),
@@ -68,7 +69,7 @@ METHODS = {
     "oracle": Method("truth", flags=SHARED),
     # Parts and relatives of the two.
     "ours_warm": Method(rounds=OURS, flags={**OUR_FLAGS, "warm_start": True}),
-    "ours_self_scored": Method(rounds=OURS, flags={**OUR_FLAGS, **SHARED}),
+    "ours_self_scored": Method(rounds=OURS, flags={"blend_rounds": 2, **SHARED}),
     "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
     "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
     "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
@@ -208,9 +209,10 @@ def report(args: argparse.Namespace, results: dict) -> None:
                 continue
             scores = {key[:3]: run["lwlrap"] for key, run in found.items()}
             rows.append(score_row(name, scores, results, telling))
-            if "blend_rounds" in METHODS[name].flags:
-                alone = {key[:3]: run["rounds"][-1]["test_lwlrap"] for key, run in found.items()}
-                rows.append(score_row(f"{name}, last round alone", alone, results, telling))
+            for back in range(METHODS[name].flags.get("blend_rounds", 0), 0, -1):
+                alone = {key[:3]: run["rounds"][-back]["test_lwlrap"] for key, run in found.items()}
+                mode = METHODS[name].rounds[-back].partition("_")[0]
+                rows.append(score_row(f"{name}, {mode} of the end alone", alone, results, telling))
             quality += quality_rows(name, [run["rounds"] for run in found.values()])
         print_table(rows)
         if len(quality) > 1:

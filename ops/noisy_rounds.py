@@ -71,7 +71,7 @@ def run_rounds(
                 _relabel(number, plan, directory, experiments)
             config = round_config(number, plan, directory, experiments)
             experiments.append(_train(number, config, plan, directory, build_network, runtime, argv))
-            if number < len(plan.modes):
+            if number < plan.n_predicting:
                 _predict_noisy(number, experiments[-1], plan, directory, build_network, prepare, runtime)
             rows.append(report_of_round(number, plan, directory, experiments[-1], noisy_truth_df))
             _write_report(directory.report, rows)
@@ -189,8 +189,7 @@ def _relabel(number: int, plan: Plan, directory: RoundsDirectory, earlier: Seque
     if path.exists():
         return
     # A strategy that compares predictions gets those of all rounds so far.
-    first = 0 if parse_mode(mode)[0].several else number - 1
-    history = range(first, number)
+    history = plan.history(number, parse_mode(mode)[0].several)
     calibrations = [calibration_of(earlier[k]) for k in history] if plan.calibrate else None
     relabeled = relabel_table(plan.noisy_df, [directory.predictions(k) for k in history], mode, calibrations)
     console.note(f"round {number}: {mode}: {relabeled.summary}")

@@ -120,8 +120,10 @@ def planned_rounds(
         clips = f"{round(curated)} curated"
         if number:
             clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
-        then = f"predict {n_noisy} noisy clips" if number < len(plan.modes) else "the end"
-        if number < len(plan.modes) and plan.out_of_fold:
+        then = "the end" if number == len(plan.modes) else "the next"
+        if number < plan.n_predicting:
+            then = f"predict {n_noisy} noisy clips"
+        if number < plan.n_predicting and plan.out_of_fold:
             then += ", out of fold"
         epochs = str(plan.epochs(number, n_curated, n_drawn, most_drawn))
         if is_bound and plan.equal_steps:

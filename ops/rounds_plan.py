@@ -40,7 +40,8 @@ class Plan:
         warm_start: rounds from 1 on start from the weights of the round before.
         later_epochs: epochs of rounds from 1 on; None: as many as round 0.
         equal_steps: these on all noisy clips; on fewer clips more, as many steps as all of them would take.
-        share_last_round: every fold of the last round trains on all kept clips.
+        share_last_rounds: in so many rounds, the last ones, every fold trains on all kept clips. Their noisy
+            clips cannot be scored out of fold: all of them choose by the predictions of the rounds before.
         sample_submission, test_data_dir: the test clips, or None.
     """
 
@@ -52,7 +53,7 @@ class Plan:
     warm_start: bool
     later_epochs: int | None
     equal_steps: bool
-    share_last_round: bool
+    share_last_rounds: int
     sample_submission: str | None
     test_data_dir: str | None
 
@@ -90,8 +91,18 @@ class Plan:
 
     def shares_noisy(self, number: int) -> bool:
         """Whether every fold of a round trains on all of its noisy clips."""
-        is_last = number == self.n_rounds - 1
-        return number > 0 and (self.config["data"]["share_noisy"] or (is_last and self.share_last_round))
+        is_last = number >= self.n_rounds - self.share_last_rounds
+        return number > 0 and (self.config["data"]["share_noisy"] or is_last)
+
+    @property
+    def n_predicting(self) -> int:
+        """The rounds from 0 on whose networks predict the noisy clips."""
+        return self.n_rounds - max(self.share_last_rounds, 1)
+
+    def history(self, number: int, several: bool) -> range:
+        """The rounds by whose predictions a round chooses: all so far, or the latest."""
+        end = min(number, self.n_predicting)
+        return range(0 if several else end - 1, end)
 
 
 @dataclass(frozen=True)
@@ -173,8 +184,11 @@ class RoundsDirectory:
                 "another --rounds_dir"
             )
         trained = self._n_trained(there)
-        n_least = min(len(there["modes"]), trained + 1)
-        if there["modes"][:trained] == here["modes"][:trained] and len(here["modes"]) >= n_least:
+        n_modes, n_begun = len(here["modes"]), len(there["modes"])
+        fits = n_modes >= min(n_begun, trained + 1)
+        if n_modes != n_begun and plan.share_last_rounds > 1:  # rounds that share would choose otherwise
+            fits = trained <= n_begun - plan.share_last_rounds and n_modes > trained
+        if fits and there["modes"][:trained] == here["modes"][:trained]:
             there["modes"] = here["modes"]
         if there != here:
             raise DataError(
@@ -184,11 +198,11 @@ class RoundsDirectory:
             )
 
     def drop_changed(self, plan: Plan) -> None:
-        """Removes the tables of rounds that are not trained yet and have another mode now."""
+        """Removes the tables of rounds that are not trained yet and choose in another way now."""
         path = self.path / "plan.json"
         there = read_json(path, "the plan of these rounds") if path.exists() else {"modes": []}
-        for number in range(self._n_trained(there) + 1, len(there["modes"]) + 1):
-            if plan.modes[number - 1 : number] != there["modes"][number - 1 : number]:
+        if there["modes"] != plan.modes:
+            for number in range(self._n_trained(there) + 1, len(there["modes"]) + 1):
                 self.table(number).unlink(missing_ok=True)
 
     def _n_trained(self, recorded: dict[str, Any]) -> int:
@@ -210,7 +224,7 @@ class RoundsDirectory:
 
     def repeated(self, plan: Plan) -> int | None:
         """The finished round that was the last, every fold on all clips, and no longer is."""
-        if not plan.share_last_round or plan.config["data"]["share_noisy"] or not self._n_reported():
+        if plan.share_last_rounds != 1 or plan.config["data"]["share_noisy"] or not self._n_reported():
             return None
         n_begun = len(read_json(self.path / "plan.json", "the plan of these rounds")["modes"])
         return n_begun if n_begun < len(plan.modes) and self._n_reported() > n_begun else None

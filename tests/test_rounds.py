@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import time
 
@@ -112,7 +113,7 @@ def outcome(folder) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags, tmp_path):
     """At random times, and within random writes; warm start, history and weights included."""
-    argv = flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_round",
+    argv = flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_rounds=1",
                  holdout_size=0.2)  # fmt: skip
     started = time.monotonic()
     for name in ("reference", "killed"):
@@ -146,7 +147,7 @@ def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags,
 
 def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
     modes = ["scoring_6", "scoring_99", "fullmatch_1"]
-    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_round", later_epochs=3))
+    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", later_epochs=3))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1:5] == [
         "0 none 12 curated 1 predict 16 noisy clips, out of fold to do",
@@ -159,7 +160,9 @@ def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
 
 def test_cross_fitted_rounds_train_on_all_but_a_share(flags, tmp_path, capsys):
     modes, extra = ["scoring_6", "scoring_99"], ["--cross_fit_noisy", "--folds", "0", "1", "2", "3"]
-    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_round", *extra, n_folds=4))
+    run_noisy_rounds.main(
+        flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", *extra, n_folds=4)
+    )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1].startswith("0 none 18 curated 1")
     assert lines[2].startswith("1 scoring_6: 6 18 curated + 5 noisy 1")  # 4.5 on average
@@ -168,7 +171,7 @@ def test_cross_fitted_rounds_train_on_all_but_a_share(flags, tmp_path, capsys):
 
 def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, capsys):
     modes = ["scoring_6", "scoring_99", "fullmatch_1"]
-    steps = ["--dry_run", "--share_last_round", "--equal_steps"]
+    steps = ["--dry_run", "--share_last_rounds=1", "--equal_steps"]
     run_noisy_rounds.main(flags(tmp_path / "r", modes, *steps, later_epochs=3))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     # 12 + 8 clips a fold with all of the noisy ones, 12 + 3 with six of them: 3 * 20 / 15 epochs.
@@ -179,22 +182,58 @@ def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, caps
 
 def test_rounds_added_after_a_shared_last_one_train_that_one_again(flags, tmp_path, capsys):
     def states(modes: list[str]) -> list[str]:
-        run_noisy_rounds.main(flags(tmp_path / "r", modes, "--share_last_round", "--dry_run"))
+        run_noisy_rounds.main(flags(tmp_path / "r", modes, "--share_last_rounds=1", "--dry_run"))
         lines = capsys.readouterr().out.splitlines()[1 : len(modes) + 2]
         return ["done" if line.rstrip().endswith("done") else "to do" for line in lines]
 
     two = ["scoring_6", "scoring_8"]
-    run_noisy_rounds.main(flags(tmp_path / "r", two, "--share_last_round"))
+    run_noisy_rounds.main(flags(tmp_path / "r", two, "--share_last_rounds=1"))
     first = (tmp_path / "r/rounds.csv").read_text().splitlines()
     assert "is trained again" not in capsys.readouterr().out
     assert states(two) == ["done"] * 3
     assert states([*two, "scoring_16"]) == ["done", "done", "to do", "to do"]
-    run_noisy_rounds.main(flags(tmp_path / "r", [*two, "scoring_16"], "--share_last_round"))
+    run_noisy_rounds.main(flags(tmp_path / "r", [*two, "scoring_16"], "--share_last_rounds=1"))
     assert "round 2 was the last" in capsys.readouterr().out
     second = (tmp_path / "r/rounds.csv").read_text().splitlines()
     assert second[:3] == first[:3] and len(second) == 5
     assert second[3].split(",")[2] != first[3].split(",")[2]  # another experiment
     assert states([*two, "scoring_16"]) == ["done"] * 4
+
+
+def test_last_rounds_that_share_choose_by_the_predictions_before_them(toy, flags, tmp_path, capsys):
+    """And the submission blends them; they stay what they are once one of them is trained."""
+    test = {"sample_submission": toy.folder / "sample_submission.csv", "test_data_dir": toy.folder / "test"}
+    modes = ["relabelall_1", "consensus_9", "relabelall_2"]
+    argv = flags(tmp_path / "r", modes, "--share_last_rounds=2", "--blend_rounds=2", **test)
+    run_noisy_rounds.main([*argv, "--dry_run"])
+    lines = capsys.readouterr().out.splitlines()[1:5]
+    assert [re.split(" {2,}", line)[4].partition(" noisy")[0] for line in lines] == [
+        "predict 16", "predict 16", "the next", "the end"]  # fmt: skip
+    run_noisy_rounds.main(argv)
+    folder = tmp_path / "r"
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == ["round_0.csv", "round_1.csv"]
+    predictions = [folder / f"predictions/round_{k}.csv" for k in (0, 1)]
+    for number, given in ((2, predictions), (3, predictions[1:])):
+        relabel_noisy_data.main(
+            [f"--noisy_df={toy.folder / 'train_noisy.csv'}", f"--mode={modes[number - 1]}"]
+            + ["--noisy_predictions_df", *map(str, given), f"--output_df={tmp_path / 'by_hand.csv'}"]
+        )
+        assert (tmp_path / "by_hand.csv").read_text() == (folder / f"tables/round_{number}.csv").read_text()
+        (experiment,) = (folder / "experiments").glob(f"round_{number}-*")
+        folds = pd.read_csv(experiment / "noisy_folds.csv", dtype=str)["folds"]
+        assert set(folds) == {"0,1"}
+    last = [str(next((folder / "experiments").glob(f"round_{k}-*"))) for k in (2, 3)]
+    blend_predictions.main(
+        [f"--output_df={tmp_path / 'blend.csv'}", "--method=logit", "--predictions", *last]
+    )
+    assert (tmp_path / "blend.csv").read_text() == (folder / "submission.csv").read_text()
+    before = lasting(folder)
+    with pytest.raises(DataError, match="differs from this command in modes"):
+        run_noisy_rounds.main(
+            flags(folder, [*modes, "relabelall_1"], "--share_last_rounds=2", "--blend_rounds=2", **test)
+        )
+    run_noisy_rounds.main(argv)
+    assert lasting(folder) == before
 
 
 def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path):
@@ -393,6 +432,8 @@ def test_equal_steps_count_the_clips_that_are_drawn(toy, flags, tmp_path, capsys
         (["--blend_rounds=2"], {}, "give --sample_submission and --test_data_dir, or leave it out"),
         (["--blend_rounds=3"], {}, "expected at most 2, round 0 and those of --rounds, got 3"),
         (["--folds", "2"], {}, "expected 0 to 1"),
+        (["--share_last_rounds=2"], {}, "expected at most 1, the rounds of --rounds, got 2"),
+        (["--share_last_rounds=1", "--share_noisy"], {}, "leave out it or --share_last_rounds"),
     ],
 )
 def test_usage(flags, tmp_path, capsys, extra, changed, expected):
