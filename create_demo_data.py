@@ -11,6 +11,8 @@ never sees: train_noisy_truth.csv and test_truth.csv. Same arguments, same bytes
 """
 
 import argparse
+import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from scipy.signal import butter, sosfilt
 from ops import cli, console
 from ops.audio import SAMPLE_RATE
 from ops.errors import DataError
+from ops.files import disk_errors
 from ops.tables import write_table
 
 SECONDS = (0.3, 12.0)
@@ -140,7 +143,8 @@ def write_subset(
     rng: np.random.Generator, folder: Path, prefix: str, n_clips: int, p_two: float, max_snr_db: float
 ) -> pd.DataFrame:
     """Writes n_clips WAV files, the classes in turn; returns their fname,labels."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for i in range(n_clips):
         labels = [CLASSES[i % len(CLASSES)]]
@@ -148,7 +152,10 @@ def write_subset(
             labels.append(str(rng.choice([name for name in CLASSES if name != labels[0]])))
         fname = f"{prefix}_{i:04d}.wav"
         audio = make_clip(rng, labels, max_snr_db)
-        soundfile.write(folder / fname, audio, SAMPLE_RATE, subtype="PCM_16")
+        content = io.BytesIO()
+        soundfile.write(content, audio, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+        with disk_errors(folder / fname):
+            (folder / fname).write_bytes(content.getvalue())
         rows.append((fname, ",".join(sorted(labels))))
     return pd.DataFrame(rows, columns=["fname", "labels"])
 
@@ -174,7 +181,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--label_noise", type=cli.PROBABILITY, default=0.4, help="share of wrong noisy labels"
     )
     parser.add_argument("--p_two", type=cli.PROBABILITY, default=0.25, help="probability of a second label")
-    parser.add_argument("--max_snr_db", type=float, default=12, help="loudest sound over the background, dB")
+    parser.add_argument(
+        "--max_snr_db",
+        type=cli.number(float, -100, 100),
+        default=12,
+        help="loudest sound over the background, dB",
+    )
     parser.add_argument("--seed", type=cli.number(int, 0), default=7, help="of every random draw")
     return parser.parse_args(argv)
 
@@ -191,9 +203,14 @@ def main(argv: list[str] | None = None) -> None:
     def subset(name: str, prefix: str, n_clips: int) -> pd.DataFrame:
         return write_subset(rng, output / name, prefix, n_clips, args.p_two, args.max_snr_db)
 
-    curated = subset("train_curated", "curated", args.n_curated)
-    noisy = subset("train_noisy", "noisy", args.n_noisy)
-    test = subset("test", "test", args.n_test)
+    try:
+        curated = subset("train_curated", "curated", args.n_curated)
+        noisy = subset("train_noisy", "noisy", args.n_noisy)
+        test = subset("test", "test", args.n_test)
+    except BaseException:  # Ctrl-C, too: a part of a data set is no data set
+        for name in ("train_curated", "train_noisy", "test"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        raise
     write_table(output / "train_curated.csv", curated)
     write_table(output / "train_noisy.csv", mislabel(rng, noisy, args.label_noise))
     write_table(output / "train_noisy_truth.csv", noisy)

@@ -88,6 +88,8 @@ def check_form(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
             parser.error(f"the following arguments are required without --inputs: {', '.join(missing)}")
     elif args.test_df or args.test_data_dir:
         parser.error("--inputs stands for --test_df and --test_data_dir: give these two or --inputs")
+    elif args.out_of_fold:
+        parser.error("--out_of_fold knows training clips by a table's names: give --test_df, not --inputs")
     elif args.output_df is None and args.top_k is None:
         parser.error("nothing to do: give --output_df, --top_k or both")
     elif args.window_seconds is None:
@@ -116,6 +118,11 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
     classes = experiments[0].config["data"]["classes"]
     if args.classmap:
         classes = list(load_class_map(args.classmap))
+    elif others := [e for e in experiments if e.config["data"]["classes"] != classes]:
+        raise DataError(
+            f"{others[0].directory}: expected the classes of {experiments[0].directory} in the same order, "
+            "found others; predict with each alone, and blend_predictions.py brings their classes together"
+        )
     fnames, paths, lengths = find_clips(args)
     clips = readable_clips(fnames, paths, lengths) if args.adapt_batch_norm else None
     members = [

@@ -66,7 +66,7 @@ def read_header(path: str | Path) -> AudioHeader:
     if not status.st_size:
         raise EmptyAudioError(f"{name}: expected an audio file, found an empty one")
     try:
-        info = soundfile.info(str(path))
+        info = soundfile.info(_openable(path))
     except _READ_ERRORS as error:
         raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
     if info.frames < 1 or info.channels < 1 or info.samplerate < 1:
@@ -116,7 +116,7 @@ def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -
     first = min(int(start * ratio), header.n_frames - 1)
     count = -1 if n_samples is None else max(1, int(np.ceil(n_samples * ratio)))
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(_openable(path)) as file:
             if first:
                 file.seek(first)
             audio = _decode(file, count)  # (samples, channels)
@@ -169,6 +169,15 @@ def _require_finite(audio: np.ndarray, name: str) -> None:
 
 def _one_line(path: str | Path) -> str:
     return " ".join(str(path).splitlines())
+
+
+def _openable(path: str | Path) -> str | bytes:
+    """soundfile takes text that is UTF-8, or a name's very bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
 
 
 def _reason(error: Exception) -> str:

@@ -171,12 +171,16 @@ def run_script(main: Callable[[], int | None]) -> None:
         if distributed.is_first_to_say("interrupted"):
             print(f"interrupted; {_how_to_go_on()}", file=sys.stderr)
         code = EXIT_INTERRUPTED
+    except BrokenPipeError:  # what read the output, as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_DATA
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's; scripts without torch do not load it
+        lines = str(error).splitlines() or [""]
+        on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's; scripts without torch do not load it
+        if not on_gpu and "can't allocate memory" not in lines[0]:
             raise
-        reason = str(error).splitlines()[0]
-        hint = "lower --batch_size or --max_audio_length"
-        _print_error(f"the GPU ran out of memory ({reason}); {hint}")
+        where = "the GPU" if on_gpu else "this machine"
+        _print_error(f"{where} ran out of memory ({lines[0]}); {_what_takes_memory()}")
         code = EXIT_DATA
     distributed.leave(code)
     sys.exit(code)
@@ -194,6 +198,12 @@ def _how_to_go_on() -> str:
         torchrun = ["torchrun", "--standalone", f"--nproc_per_node={started.world_size}"]
         return f"continue with: {shlex.join([*torchrun, *script])}"
     return f"continue on every node with: torchrun <its flags as before> {shlex.join(script)}"
+
+
+def _what_takes_memory() -> str:
+    if "predict" in Path(sys.argv[0]).name:
+        return "lower --batch_size, or score long clips in parts with --window_seconds"
+    return "lower --batch_size or --max_audio_length; validation and test clips count in their full length"
 
 
 def _print_error(message: str) -> None:

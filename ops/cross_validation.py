@@ -18,7 +18,12 @@ from ops.experiment import Experiment, settings_of
 from ops.fold_run import BuildNetwork, Runtime, finite, fold_is_finished, run_fold, show
 from ops.interruption import StopRequest
 from ops.metrics import lwlrap
-from ops.noisy_folds import folds_of_noisy_clips, record_noisy_folds, united
+from ops.noisy_folds import (
+    folds_of_noisy_clips,
+    record_noisy_folds,
+    record_validation_folds,
+    united,
+)
 from ops.predictions import average, read_predictions, write_predictions
 from ops.run_tables import Tables, load_tables, split_fold
 from ops.summaries import write_hparams
@@ -60,6 +65,7 @@ def run_folds(
             _record_skipped(experiment, tables.skipped)
             record_noisy_folds(experiment, seen)
             record_clips(experiment, tables)
+            record_validation_folds(experiment, tables)
             if tables.known_bad:
                 experiment.log(
                     f"warning: {len(tables.known_bad)} curated clips are known to be wrong "

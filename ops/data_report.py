@@ -252,7 +252,8 @@ def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Pro
         if not all(source.is_whole for source in owners):
             continue
         tables = ", ".join(source.table for source in owners)
-        for parent, _, names in os.walk(folder):
+        for parent, folders_below, names in os.walk(folder):
+            folders_below[:] = [name for name in folders_below if not name.startswith(".")]
             for name in sorted(names):
                 path = os.path.join(parent, name)
                 real = os.path.realpath(path)

@@ -122,7 +122,7 @@ def score_clips(
     """
     classes = members[0].experiment.config["data"]["classes"]
     # Before the long part: an experiment that does not say what its folds saw ends it here.
-    usable = [usable_folds(member, fnames, out_of_fold) for member in members]
+    usable = [usable_folds(member, fnames, paths, out_of_fold) for member in members]
     errors = {row: length for row, length in enumerate(lengths) if isinstance(length, DataError)}
     rows = [row for row in range(len(fnames)) if row not in errors]
     clips = readable_clips(fnames, paths, lengths)
@@ -156,13 +156,14 @@ def readable_clips(
     return [Clip(*row) for row in rows if not isinstance(row[2], DataError)]
 
 
-def usable_folds(member: Member, fnames: Sequence[str], out_of_fold: bool) -> np.ndarray:
+def usable_folds(
+    member: Member, fnames: Sequence[str], paths: Sequence[Path], out_of_fold: bool
+) -> np.ndarray:
     """(folds, clips) bool: which folds of an experiment may score which clips."""
     if not out_of_fold:
         return np.ones((len(member.folds), len(fnames)), dtype=bool)
-    seen = united(
-        folds_of_curated_clips(member.experiment, member.folds), read_noisy_folds(member.experiment)
-    )
+    curated = folds_of_curated_clips(member.experiment, fnames, paths)
+    seen = united(curated, read_noisy_folds(member.experiment))
     return unseen_folds(seen, fnames, member.folds)
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from ops import distributed
 from ops.acceleration import accelerate
 from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
-from ops.clip_checks import raise_if_any
+from ops.clip_checks import SHOWN, raise_if_any
 from ops.datasets import Clip, TrainingDataset, training_loader
 from ops.errors import DataError
 from ops.experiment import Experiment
@@ -88,7 +88,9 @@ def run_fold(
         load_weights(model, earlier.checkpoint(fold, "best_model"))
     model.to(runtime.device)
     accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
-    best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
+    best = distributed.from_main(lambda: _trained_before(experiment, fold))
+    if best is None:
+        best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
 
     distributed.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
     share_weights(model)
@@ -100,8 +102,19 @@ def run_fold(
         (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
     ):
         if clips:
-            logits = _predict(model, clips, name, config, runtime, stop)
-            predictions = Predictions([clip.fname for clip in clips], tables.classes, probabilities(logits))
+            logits, errors = _predict(model, clips, name, config, runtime, stop)
+            if metric or len(errors) == len(clips):
+                raise_if_any(
+                    list(errors.values()), config["data"]["train_df"] if metric else "the test table"
+                )
+            good = [row for row in range(len(clips)) if row not in errors]
+            if errors:
+                experiment.log(
+                    f"warning: {len(errors)} test clips cannot be read and get the mean of the others: "
+                    f"{'; '.join(str(error) for error in list(errors.values())[:SHOWN])}"
+                )
+            named = [clips[row].fname for row in good]
+            predictions = Predictions(named, tables.classes, probabilities(logits[good]))
             if fnames is not None:
                 predictions = predictions.completed(fnames)
             if distributed.is_main():
@@ -110,6 +123,13 @@ def run_fold(
                 results[metric] = finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
     distributed.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
     experiment.log(f"fold {fold}: {', '.join(f'{k} {show(v)}' for k, v in results.items())}")
+
+
+def _trained_before(experiment: Experiment, fold: int) -> dict[str, Any] | None:
+    """What is recorded of a fold that lacks predictions alone; its last.pth need not be there."""
+    recorded = experiment.results().get(f"fold{fold}", {})
+    done = "metric" in recorded and experiment.checkpoint(fold, "best_model").exists()
+    return recorded if done else None
 
 
 def _train(
@@ -226,15 +246,17 @@ def _predict(
     config: dict[str, Any],
     runtime: Runtime,
     stop: StopRequest,
-) -> np.ndarray:
-    """(clips, classes) logits of whole clips, with batch norms adapted to them where that is asked for."""
+) -> tuple[np.ndarray, dict[int, DataError]]:
+    """(clips, classes) logits of whole clips, with batch norms adapted to them where that is asked for.
+
+    And the errors of those that cannot be read, by row.
+    """
     batch_size, n_classes = config["train"]["batch_size"], config["network"]["n_classes"]
     if config["train"].get("adapt_batch_norm"):
         adapt_batch_norms(model, clips, config, runtime.num_workers, runtime.device)
     share = share_clips(clips, batch_size, runtime.num_workers, runtime.device)
     logits, _, errors = predict_together([model], share, n_classes, runtime.device, name, stop=stop)
-    raise_if_any(list(errors.values()), name)
-    return logits[0]
+    return logits[0], errors
 
 
 def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,11 @@ import pandas as pd
 
 from ops.errors import DataError
 from ops.experiment import Experiment
-from ops.predictions import read_predictions
 from ops.run_tables import Tables, split_fold
 from ops.tables import read_table, write_table
 
 Seen = dict[str, frozenset[int]]  # fname -> folds that trained on it
-NAME = "noisy_folds.csv"
+NAME, VALIDATION = "noisy_folds.csv", "validation_folds.csv"
 
 
 def folds_of_noisy_clips(tables: Tables, data: dict[str, Any]) -> Seen:
@@ -72,14 +72,39 @@ def read_noisy_folds(experiment: Experiment) -> Seen:
     return dict(zip(frame["fname"], folds, strict=True))
 
 
-def folds_of_curated_clips(experiment: Experiment, folds: Sequence[int]) -> Seen:
-    """Of the clips that these finished folds validated on: all folds but that one trained on each."""
-    everyone = frozenset(range(experiment.config["data"]["n_folds"]))
+def record_validation_folds(experiment: Experiment, tables: Tables) -> None:
+    """Writes validation_folds.csv, columns fname and fold: all others train on that curated clip."""
+    data, path = experiment.config["data"], experiment.path(VALIDATION)
+    with experiment.locked():
+        if not path.exists():
+            folds = range(data["n_folds"])
+            rows = [(clip.fname, fold) for fold in folds for clip in split_fold(tables, data, fold)[1]]
+            write_table(path, pd.DataFrame(rows, columns=["fname", "fold"]))
+
+
+def folds_of_curated_clips(experiment: Experiment, fnames: Sequence[str], paths: Sequence[Path]) -> Seen:
+    """The folds that train on those of these clips that are curated ones of the experiment.
+
+    A file of the same name that lies elsewhere than the curated clip is another clip.
+    """
+    data, path = experiment.config["data"], experiment.path(VALIDATION)
+    if not path.exists():
+        return {}  # trained before it was recorded
+    frame = read_table(path, ["fname", "fold"])
+    validated = dict(zip(frame["fname"], frame["fold"].astype(int), strict=True))
+    everyone = frozenset(range(data["n_folds"]))
     return {
-        fname: everyone - {fold}
-        for fold in folds
-        for fname in read_predictions(experiment.predictions(f"val_preds_fold_{fold}")).fnames
+        fname: everyone - {validated[fname]}
+        for fname, path in zip(fnames, paths, strict=True)
+        if fname in validated and not _are_two_files(path, Path(data["train_data_dir"]) / fname)
     }
+
+
+def _are_two_files(first: Path, second: Path) -> bool:
+    try:
+        return not first.samefile(second)
+    except OSError:  # one is not there: moved, perhaps
+        return False
 
 
 def unseen_folds(seen: Seen, fnames: Sequence[str], folds: Sequence[int]) -> np.ndarray:

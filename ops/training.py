@@ -86,7 +86,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "progress": dict(vars(self.progress)),
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"])
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
 
     def train_epoch(
         self,

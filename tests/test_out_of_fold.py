@@ -95,18 +95,36 @@ def test_clips_that_were_not_kept_are_scored_by_all(toy, train, predict, tmp_pat
     assert set(found.index[~same]) == set(pd.read_csv(kept)["fname"])
 
 
-def test_curated_clips_are_scored_by_the_fold_that_validated_them(toy, train, tmp_path):
+def test_curated_clips_are_scored_by_the_fold_that_validated_them(toy, train, tmp_path, capsys):
     experiment = train()
-    output = tmp_path / "curated.csv"
-    predict_2d_cnn.main(
-        [f"--experiment={experiment}", f"--test_df={toy.folder / 'train_curated.csv'}", "--out_of_fold"]
-        + [f"--test_data_dir={toy.folder / 'train_curated'}", f"--classmap={toy.classmap}"]
-        + [f"--output_df={output}", "--num_workers=0", "--device=cpu"]
-    )
-    found = pd.read_csv(output).set_index("fname")[CLASSES]
+
+    def predicted(experiment, folder) -> pd.DataFrame:
+        output = tmp_path / "curated.csv"
+        predict_2d_cnn.main(
+            [f"--experiment={experiment}", f"--test_df={toy.folder / 'train_curated.csv'}", "--out_of_fold"]
+            + [f"--test_data_dir={folder}", f"--classmap={toy.classmap}"]
+            + [f"--output_df={output}", "--num_workers=0", "--device=cpu"]
+        )
+        return pd.read_csv(output).set_index("fname")[CLASSES]
+
+    own = toy.folder / "train_curated"
+    found = predicted(experiment, own)
     validated = [pd.read_csv(experiment / f"predictions/val_preds_fold_{fold}.csv") for fold in (0, 1)]
     expected = pd.concat(validated).set_index("fname")[CLASSES]
     np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-5)
+    assert "note:" not in capsys.readouterr().out
+    # Other files of the same names are other clips: all folds score them.
+    shutil.copytree(own, tmp_path / "elsewhere")
+    elsewhere = predicted(experiment, tmp_path / "elsewhere")
+    assert not np.isclose(elsewhere, found, atol=1e-4).all(axis=1).any()
+    # A fold alone trained on half of them, and there is no other.
+    capsys.readouterr()
+    predicted(only_fold(experiment, 0, tmp_path / "0"), own)
+    assert "did not train on 12 of the 24 clips" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        predict_2d_cnn.main(
+            [f"--experiment={experiment}", f"--inputs={own}", "--out_of_fold", "--output_df=x.csv"]
+        )
 
 
 def test_clips_that_every_fold_saw_are_told(train, predict, capsys):

@@ -7,7 +7,10 @@ import shutil
 import signal
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 from processes import outcome
 
 import train_2d_cnn
@@ -184,3 +187,31 @@ def test_a_table_that_changed_since_ends_a_resumed_run_in_one_line(toy, flags, t
     table.write_text(text)
     train_2d_cnn.main([*argv, "--resume"])
     assert len(list((tmp_path / "experiments").glob("*/predictions/submission.csv"))) == 1
+
+
+def test_a_finished_fold_without_its_last_state_only_predicts(toy, flags, tmp_path):
+    """Its best model stays, byte by byte, though test clips came later."""
+    plain = flags("experiments", epochs=1, test_data_dir=None, sample_submission=None)
+    train_2d_cnn.main(plain)
+    (experiment,) = (tmp_path / "experiments").iterdir()
+    for path in experiment.glob("checkpoints/*/last.pth"):
+        path.unlink()
+    best = {path: path.read_bytes() for path in experiment.glob("checkpoints/*/best_model.pth")}
+    results = (experiment / "results.json").read_text()
+    train_2d_cnn.main([*flags("experiments", epochs=1), "--resume"])
+    assert len(best) == 2 and all(path.read_bytes() == content for path, content in best.items())
+    assert (experiment / "results.json").read_text() == results
+    assert (experiment / "predictions/submission.csv").exists()
+
+
+def test_a_test_clip_that_cannot_be_decoded_does_not_end_a_run(toy, flags, tmp_path, capsys):
+    folder = tmp_path / "test"
+    shutil.copytree(toy.folder / "test", folder)
+    bad = sorted(folder.iterdir())[2]
+    soundfile.write(bad, np.full(9000, np.nan, dtype=np.float32), 44100, subtype="FLOAT")
+    train_2d_cnn.main(flags("experiments", epochs=1, test_data_dir=folder))
+    out = capsys.readouterr().out
+    assert "warning: 1 test clips cannot be read and get the mean of the others" in out and bad.name in out
+    (path,) = (tmp_path / "experiments").glob("*/predictions/test_preds_fold_0.csv")
+    found = pd.read_csv(path).set_index("fname")
+    np.testing.assert_allclose(found.loc[bad.name], found.drop(bad.name).mean(), rtol=1e-6)

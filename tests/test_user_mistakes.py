@@ -1,20 +1,34 @@
 """What a newcomer ran into: outputs over inputs, --resume of nothing, clips that nobody could read."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import torch
 
+import check_data
 import create_class_map
+import create_demo_data
 import predict_2d_cnn
 import relabel_noisy_data
 import report_experiment
 import review_labels
 import score_predictions
 import train_2d_cnn
+from ops import cli
+from ops.audio import read_audio
 from ops.errors import DataError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
@@ -146,3 +160,85 @@ def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags
         score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
         tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
     assert tables[0] == tables[1]
+
+
+def test_experiments_of_other_class_orders_are_told_what_brings_them_together(
+    toy, training_flags, tmp_path, capsys
+):
+    reversed_map = tmp_path / "reversed.json"
+    classes = list(json.loads(toy.classmap.read_text()))
+    reversed_map.write_text(json.dumps({name: i for i, name in enumerate(reversed(classes))}))
+    for classmap in (toy.classmap, reversed_map):
+        train_2d_cnn.main(training_flags("--folds", "0", epochs=1, classmap=classmap))
+    both = sorted(map(str, (tmp_path / "experiments").iterdir()))
+    flags = ["--experiment", *both, "--inputs", str(toy.folder / "test"), "--top_k=2", "--device=cpu"]
+    with pytest.raises(DataError, match=f"{both[1]}: expected the classes of {both[0]} .* blend_predictions"):
+        predict_2d_cnn.main(flags)
+
+
+@pytest.mark.parametrize("output", ["/dev/null/x", "/proc/demo"])
+def test_demo_data_where_nothing_can_be_written(output):
+    with pytest.raises(DataError, match=f"{output}.*: cannot be written"):
+        create_demo_data.main([f"--output_dir={output}"])
+
+
+def test_demo_data_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
+    made = []
+
+    def stop_at_the_third(rng, labels, max_snr_db):
+        made.append(labels)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return np.zeros(100)
+
+    monkeypatch.setattr(create_demo_data, "make_clip", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        create_demo_data.main([f"--output_dir={tmp_path / 'demo'}"])
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_class_maps_of_no_use_are_told_at_once(tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    flags = [f"--train_df={table}", f"--output_file={tmp_path / 'm.json'}"]
+    table.write_text("fname,labels\na,fname\nb,Bark\n")
+    with pytest.raises(DataError, match="'fname' cannot be a class"):
+        create_class_map.main(flags)
+    assert not (tmp_path / "m.json").exists()
+    table.write_text("fname,labels\na,Bark\n")
+    create_class_map.main(flags)
+    assert "one class, 'Bark', leaves nothing to rank" in capsys.readouterr().err
+
+
+def test_no_memory_and_no_reader_end_in_one_line(monkeypatch, capsys):
+    def no_memory():
+        torch.empty(2**60)
+
+    monkeypatch.setattr(sys, "argv", ["predict_2d_cnn.py"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.run_script(no_memory)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 1 and error.count("\n") == 1 and "--window_seconds" in error
+    done = subprocess.run(
+        f"{sys.executable} create_class_map.py --help | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+def test_hidden_folders_are_the_systems(toy, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    shutil.copytree(toy.folder / "train_curated", folder)
+    (folder / ".git").mkdir()
+    (folder / ".git/object").write_text("x")
+    (folder / "more").mkdir()
+    (folder / "more/stray.wav").write_text("x")
+    flags = [f"--train_df={toy.folder / 'train_curated.csv'}", f"--train_data_dir={folder}"]
+    with contextlib.suppress(SystemExit, DataError):
+        check_data.main(flags)
+    out, err = capsys.readouterr()
+    assert "more/stray.wav" in out + err and ".git" not in out + err
+
+
+def test_files_whose_names_are_not_utf_8_are_read(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
+    soundfile.write(path, np.zeros(441), 44100)
+    assert len(read_audio(os.fsdecode(path))) == 441
