@@ -114,9 +114,15 @@ class RoundsDirectory:
     @property
     def root(self) -> Path:
         """The folder as it was named at first, and as what is trained in it names it ever since."""
+        return Path(self._recorded().get("rounds_dir", self.path))
+
+    def _recorded(self) -> dict[str, Any]:
+        """What plan.json holds; nothing where there is none."""
         path = self.path / "plan.json"
         recorded = read_json(path, "the plan of these rounds") if path.exists() else {}
-        return Path(recorded.get("rounds_dir", self.path))
+        if not isinstance(recorded, dict) or (path.exists() and not {"modes", "config"} <= set(recorded)):
+            raise DataError(f"{path}: expected the plan of these rounds; give another --rounds_dir")
+        return recorded
 
     @property
     def experiments(self) -> Path:
@@ -174,9 +180,7 @@ class RoundsDirectory:
                     f"{strangers[0]} without it; give another --rounds_dir"
                 )
             return
-        there, here = read_json(path, "the plan of these rounds"), self._content(plan)
-        if not isinstance(there, dict) or "modes" not in there:
-            raise DataError(f"{path}: expected the plan of these rounds; give another --rounds_dir")
+        there, here = self._recorded(), self._content(plan)
         if not self.root.exists() or not self.root.samefile(self.path):
             raise DataError(
                 f"{self.path}: these rounds began as --rounds_dir {self.root}, where their experiments look "
@@ -199,22 +203,25 @@ class RoundsDirectory:
 
     def drop_changed(self, plan: Plan) -> None:
         """Removes the tables of rounds that are not trained yet and choose in another way now."""
-        path = self.path / "plan.json"
-        there = read_json(path, "the plan of these rounds") if path.exists() else {"modes": []}
-        if there["modes"] != plan.modes:
+        there = self._recorded()
+        if there and there["modes"] != plan.modes:
             for number in range(self._n_trained(there) + 1, len(there["modes"]) + 1):
                 self.table(number).unlink(missing_ok=True)
 
     def _n_trained(self, recorded: dict[str, Any]) -> int:
         """The last round of a recorded plan whose training began."""
-        label = recorded["config"]["label"] if recorded["modes"] else ""
-        numbers = range(1, len(recorded["modes"]) + 1)
-        return max((k for k in numbers if any(self.experiments.glob(f"{label}_{k}-*"))), default=0)
+        names = [path.name for path in self.experiments.glob("*")]
+        begun = [
+            number
+            for number in range(1, len(recorded["modes"]) + 1)
+            if any(name.startswith(f"{recorded['config']['label']}_{number}-") for name in names)
+        ]
+        return max(begun, default=0)
 
     def _content(self, plan: Plan) -> dict[str, Any]:
         """What plan.json holds; the noisy table by its content, since every round draws from it."""
-        with open(plan.noisy_df, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        rows = read_table(plan.noisy_df, ["fname", "labels"]).to_csv(index=False)
+        digest = hashlib.sha256(rows.encode()).hexdigest()[:16]
         return {**asdict(plan), "noisy_clips": f"{plan.noisy_df} {digest}", "rounds_dir": str(self.root)}
 
     def finished(self, plan: Plan) -> int:
@@ -226,7 +233,7 @@ class RoundsDirectory:
         """The finished round that was the last, every fold on all clips, and no longer is."""
         if plan.share_last_rounds != 1 or plan.config["data"]["share_noisy"] or not self._n_reported():
             return None
-        n_begun = len(read_json(self.path / "plan.json", "the plan of these rounds")["modes"])
+        n_begun = len(self._recorded()["modes"])
         return n_begun if n_begun < len(plan.modes) and self._n_reported() > n_begun else None
 
     def _n_reported(self) -> int:

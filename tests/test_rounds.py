@@ -391,7 +391,18 @@ def test_tables_that_change_between_two_starts_are_refused(toy, flags, tmp_path)
         with pytest.raises(DataError, match=expected):
             run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
         tables[name].write_text(text)
+    tables["noisy_train_df"].unlink()
+    with pytest.raises(DataError, match="noisy_train_df.csv: "):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
     assert lasting(tmp_path / "r") == before
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{", '{"modes": []}'])
+def test_a_plan_that_is_none_is_told(flags, tmp_path, text):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/plan.json").write_text(text)
+    with pytest.raises(DataError, match="plan.json: "):
+        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"]))
 
 
 def test_some_of_the_folds_alone(toy, flags, tmp_path, capsys):
