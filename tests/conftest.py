@@ -170,3 +170,21 @@ def get(server, tmp_path, monkeypatch):
         return download_data.main([*argv, *flags])
 
     return run
+
+
+@pytest.fixture
+def rounds_flags(toy, training_flags):
+    """rounds_flags(rounds_dir, modes, ...) -> a tiny job of rounds."""
+
+    def make(rounds_dir, modes: list[str], *extra: str, network: str = "2d", **changed) -> list[str]:
+        values = {
+            "experiments_dir": None,
+            "noisy_train_df": toy.folder / "train_noisy.csv",
+            "noisy_train_data_dir": toy.folder / "train_noisy",
+            "epochs": 1,
+            **changed,
+        }
+        rest = [flag for flag in training_flags("--folds", **values) if flag != "--folds"]
+        return [*rest, "--rounds", *modes, f"--rounds_dir={rounds_dir}", f"--network={network}", *extra]
+
+    return make

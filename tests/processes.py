@@ -106,3 +106,12 @@ def outcome(folder: Path) -> dict[str, bytes]:
     paths = [*experiment.glob("predictions/*.csv"), *experiment.glob("history/*.csv")]
     paths.append(experiment / "results.json")
     return {path.name: path.read_bytes() for path in paths}
+
+
+def lasting(folder) -> dict[str, bytes]:
+    """All files but those that every start writes."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in ("log", "command") and "summaries" not in path.parts
+    }

@@ -1,4 +1,4 @@
-"""run_noisy_rounds.py: the rounds by hand, killed at any moment, and what users do wrong."""
+"""run_noisy_rounds.py: the rounds by hand, killed at any moment, and what each of them is given."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
+from processes import lasting
 from sklearn.metrics import label_ranking_average_precision_score
 
 import blend_predictions
@@ -22,28 +22,10 @@ from ops.errors import DataError
 from ops.round_report import label_quality
 
 
-@pytest.fixture
-def flags(toy, training_flags):
-    """flags(rounds_dir, modes, ...) -> a tiny job of rounds."""
-
-    def make(rounds_dir, modes: list[str], *extra: str, network: str = "2d", **changed) -> list[str]:
-        values = {
-            "experiments_dir": None,
-            "noisy_train_df": toy.folder / "train_noisy.csv",
-            "noisy_train_data_dir": toy.folder / "train_noisy",
-            "epochs": 1,
-            **changed,
-        }
-        rest = [flag for flag in training_flags("--folds", **values) if flag != "--folds"]
-        return [*rest, "--rounds", *modes, f"--rounds_dir={rounds_dir}", f"--network={network}", *extra]
-
-    return make
-
-
-def test_two_rounds_are_the_loop_by_hand(toy, flags, training_flags, tmp_path, capsys):
+def test_two_rounds_are_the_loop_by_hand(toy, rounds_flags, training_flags, tmp_path, capsys):
     truth = toy.folder / "train_noisy_truth.csv"
     run_noisy_rounds.main(
-        flags(
+        rounds_flags(
             tmp_path / "rounds",
             ["scoring_6", "relabelall-merge_1.2"],
             "--calibrate",
@@ -111,9 +93,9 @@ def outcome(folder) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags, tmp_path):
+def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, rounds_flags, tmp_path):
     """At random times, and within random writes; warm start, history and weights included."""
-    argv = flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_rounds=1",
+    argv = rounds_flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_rounds=1",
                  holdout_size=0.2)  # fmt: skip
     started = time.monotonic()
     for name in ("reference", "killed"):
@@ -145,9 +127,11 @@ def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, flags,
     assert "epoch 0:" not in zygote.output() and outcome(tmp_path / "killed/rounds") == expected
 
 
-def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
+def test_a_dry_run_prints_counts_and_writes_nothing(rounds_flags, tmp_path, capsys):
     modes = ["scoring_6", "scoring_99", "fullmatch_1"]
-    run_noisy_rounds.main(flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", later_epochs=3))
+    run_noisy_rounds.main(
+        rounds_flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", later_epochs=3)
+    )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1:5] == [
         "0 none 12 curated 1 predict 16 noisy clips, out of fold to do",
@@ -158,10 +142,10 @@ def test_a_dry_run_prints_counts_and_writes_nothing(flags, tmp_path, capsys):
     assert not (tmp_path / "r").exists()
 
 
-def test_cross_fitted_rounds_train_on_all_but_a_share(flags, tmp_path, capsys):
+def test_cross_fitted_rounds_train_on_all_but_a_share(rounds_flags, tmp_path, capsys):
     modes, extra = ["scoring_6", "scoring_99"], ["--cross_fit_noisy", "--folds", "0", "1", "2", "3"]
     run_noisy_rounds.main(
-        flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", *extra, n_folds=4)
+        rounds_flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", *extra, n_folds=4)
     )
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1].startswith("0 none 18 curated 1")
@@ -169,10 +153,10 @@ def test_cross_fitted_rounds_train_on_all_but_a_share(flags, tmp_path, capsys):
     assert lines[3].startswith("2 scoring_99: 16 18 curated + 16 noisy 1")
 
 
-def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, capsys):
+def test_rounds_of_fewer_clips_may_train_for_as_many_steps(rounds_flags, tmp_path, capsys):
     modes = ["scoring_6", "scoring_99", "fullmatch_1"]
     steps = ["--dry_run", "--share_last_rounds=1", "--equal_steps"]
-    run_noisy_rounds.main(flags(tmp_path / "r", modes, *steps, later_epochs=3))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", modes, *steps, later_epochs=3))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     # 12 + 8 clips a fold with all of the noisy ones, 12 + 3 with six of them: 3 * 20 / 15 epochs.
     assert lines[2].startswith("1 scoring_6: 6 12 curated + 3 noisy 4 predict")
@@ -180,19 +164,19 @@ def test_rounds_of_fewer_clips_may_train_for_as_many_steps(flags, tmp_path, caps
     assert lines[4].startswith("3 fullmatch_1: at most 16 12 curated + at most 16 noisy 3 or more the end")
 
 
-def test_rounds_added_after_a_shared_last_one_train_that_one_again(flags, tmp_path, capsys):
+def test_rounds_added_after_a_shared_last_one_train_that_one_again(rounds_flags, tmp_path, capsys):
     def states(modes: list[str]) -> list[str]:
-        run_noisy_rounds.main(flags(tmp_path / "r", modes, "--share_last_rounds=1", "--dry_run"))
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", modes, "--share_last_rounds=1", "--dry_run"))
         lines = capsys.readouterr().out.splitlines()[1 : len(modes) + 2]
         return ["done" if line.rstrip().endswith("done") else "to do" for line in lines]
 
     two = ["scoring_6", "scoring_8"]
-    run_noisy_rounds.main(flags(tmp_path / "r", two, "--share_last_rounds=1"))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", two, "--share_last_rounds=1"))
     first = (tmp_path / "r/rounds.csv").read_text().splitlines()
     assert "is trained again" not in capsys.readouterr().out
     assert states(two) == ["done"] * 3
     assert states([*two, "scoring_16"]) == ["done", "done", "to do", "to do"]
-    run_noisy_rounds.main(flags(tmp_path / "r", [*two, "scoring_16"], "--share_last_rounds=1"))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", [*two, "scoring_16"], "--share_last_rounds=1"))
     assert "round 2 was the last" in capsys.readouterr().out
     second = (tmp_path / "r/rounds.csv").read_text().splitlines()
     assert second[:3] == first[:3] and len(second) == 5
@@ -200,11 +184,11 @@ def test_rounds_added_after_a_shared_last_one_train_that_one_again(flags, tmp_pa
     assert states([*two, "scoring_16"]) == ["done"] * 4
 
 
-def test_last_rounds_that_share_choose_by_the_predictions_before_them(toy, flags, tmp_path, capsys):
+def test_last_rounds_that_share_choose_by_the_predictions_before_them(toy, rounds_flags, tmp_path, capsys):
     """And the submission blends them; they stay what they are once one of them is trained."""
     test = {"sample_submission": toy.folder / "sample_submission.csv", "test_data_dir": toy.folder / "test"}
     modes = ["relabelall_1", "consensus_9", "relabelall_2"]
-    argv = flags(tmp_path / "r", modes, "--share_last_rounds=2", "--blend_rounds=2", **test)
+    argv = rounds_flags(tmp_path / "r", modes, "--share_last_rounds=2", "--blend_rounds=2", **test)
     run_noisy_rounds.main([*argv, "--dry_run"])
     lines = capsys.readouterr().out.splitlines()[1:5]
     assert [re.split(" {2,}", line)[4].partition(" noisy")[0] for line in lines] == [
@@ -230,16 +214,18 @@ def test_last_rounds_that_share_choose_by_the_predictions_before_them(toy, flags
     before = lasting(folder)
     with pytest.raises(DataError, match="differs from this command in modes"):
         run_noisy_rounds.main(
-            flags(folder, [*modes, "relabelall_1"], "--share_last_rounds=2", "--blend_rounds=2", **test)
+            rounds_flags(
+                folder, [*modes, "relabelall_1"], "--share_last_rounds=2", "--blend_rounds=2", **test
+            )
         )
     run_noisy_rounds.main(argv)
     assert lasting(folder) == before
 
 
-def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path):
+def test_rounds_of_other_lengths_end_without_augmentation_alike(rounds_flags, tmp_path):
     """The last quarter of the epochs or so, in round 0 and in those of, on fewer clips, more epochs."""
     epochs = {"epochs": 4, "switch_off_augmentations_on": 3, "p_mixup": 0.5}
-    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], "--equal_steps", **epochs))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], "--equal_steps", **epochs))
     found = [
         json.loads(path.read_text())["train"] for path in sorted((tmp_path / "r").glob("*/*/config.json"))
     ]
@@ -248,13 +234,13 @@ def test_rounds_of_other_lengths_end_without_augmentation_alike(flags, tmp_path)
     assert [[train[key] for key in keys] for train in found] == [[4, 3], [5, 3]]
 
 
-def test_the_last_rounds_are_blended(toy, flags, tmp_path, capsys):
+def test_the_last_rounds_are_blended(toy, rounds_flags, tmp_path, capsys):
     """Test predictions as blend_predictions.py does it, and what the same blend scores out of fold."""
     test = [
         f"--test_data_dir={toy.folder / 'test'}",
         f"--sample_submission={toy.folder / 'sample_submission.csv'}",
     ]
-    argv = flags(tmp_path / "r", ["scoring_6", "soft_1"], *test)
+    argv = rounds_flags(tmp_path / "r", ["scoring_6", "soft_1"], *test)
     run_noisy_rounds.main([*argv, "--blend_rounds=2"])
     submission = tmp_path / "r/submission.csv"
     (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{submission}: ")]
@@ -283,12 +269,12 @@ def test_the_last_rounds_are_blended(toy, flags, tmp_path, capsys):
         assert submission.read_text() == single.read()
 
 
-def test_the_1d_network_and_further_rounds_at_the_end(flags, tmp_path, capsys):
+def test_the_1d_network_and_further_rounds_at_the_end(rounds_flags, tmp_path, capsys):
     one = {"network": "1d", "num_conv_blocks": 1, "conv_base_depth": 3}
-    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **one))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], **one))
     first = outcome(tmp_path / "r")
     capsys.readouterr()
-    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6", "quota_8"], **one))
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6", "quota_8"], **one))
     assert capsys.readouterr().out.count("epoch 0:") == 2  # two folds of the new round alone
     second = outcome(tmp_path / "r")
     assert all(second[name] == first[name] for name in first if name not in ("rounds.csv", "plan.json"))
@@ -296,130 +282,14 @@ def test_the_1d_network_and_further_rounds_at_the_end(flags, tmp_path, capsys):
     config = json.loads(next((tmp_path / "r/experiments").glob("round_1-*/config.json")).read_text())
     assert config["network"]["kind"] == "1d"
     with pytest.raises(DataError, match="plan.json: differs from this command in modes"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_7"], **one))
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_7"], **one))
     with pytest.raises(DataError, match=r"differs from this command in epochs \(1 there, 2 here\)"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6", "quota_8"], epochs=2, **one))
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6", "quota_8"], epochs=2, **one))
 
 
-def test_what_later_rounds_would_stumble_over_is_told_first(toy, flags, tmp_path):
-    table = tmp_path / "noisy.csv"
-    table.write_text("fname,labels\nnone.wav,Bell\n")
-    with pytest.raises(DataError, match="none.wav"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_2"], noisy_train_df=table))
-    truth = tmp_path / "truth.csv"
-    truth.write_text("fname,labels\nother.wav,Bell\n")
-    with pytest.raises(DataError, match="expected the true labels of every noisy clip"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_2"], f"--noisy_truth_df={truth}"))
-    with pytest.raises(DataError, match="scoring_1: expected at least 2 clips, one for each fold"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"]))
-    assert not list(tmp_path.glob("r/*"))
-
-
-def test_a_mode_that_keeps_nothing_ends_the_rounds_in_one_line(toy, flags, tmp_path):
-    folder = tmp_path / "noisy"
-    folder.mkdir()
-    soundfile.write(folder / "n.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 44100)
-    (tmp_path / "noisy.csv").write_text("fname,labels\nn.wav,\n")
-    tables = {"noisy_train_df": tmp_path / "noisy.csv", "noisy_train_data_dir": folder}
-    with pytest.raises(DataError, match="round 1: soft_1 keeps none of the 1 noisy clips"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["soft_1"], **tables))
-
-
-def lasting(folder) -> dict[str, bytes]:
-    """All files but those that every start writes."""
-    return {
-        str(path): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in ("log", "command") and "summaries" not in path.parts
-    }
-
-
-def test_a_mode_that_keeps_too_few_is_changed_and_the_rounds_before_stay(toy, flags, tmp_path):
-    table = tmp_path / "noisy.csv"
-    frame = pd.read_csv(toy.folder / "train_noisy.csv")
-    frame.loc[1:, "labels"] = ""  # soft_1 keeps clips with labels
-    frame.to_csv(table, index=False)
-    modes = ["relabelall_1", "soft_1"]
-    with pytest.raises(DataError, match="round 2: soft_1 keeps 1 of the 16 noisy clips, fewer than the 2"):
-        run_noisy_rounds.main(flags(tmp_path / "r", modes, noisy_train_df=table))
-    assert not (tmp_path / "r/tables/round_2.csv").exists()
-    before = lasting(tmp_path / "r/experiments")
-    for changed in (["relabelall_2", "soft_1"], ["relabelall_1"]):  # a round that is trained; none instead
-        with pytest.raises(DataError, match="differs from this command in modes"):
-            run_noisy_rounds.main(flags(tmp_path / "r", changed, noisy_train_df=table))
-    # Killed after this table was written, before training began.
-    (tmp_path / "r/tables/round_2.csv").write_text(table.read_text())
-    run_noisy_rounds.main(flags(tmp_path / "r", ["relabelall_1", "relabelall_2"], noisy_train_df=table))
-    assert lasting(tmp_path / "r/experiments").items() >= before.items()
-    kept = pd.read_csv(tmp_path / "r/tables/round_2.csv", keep_default_na=False)
-    assert len(kept) == 16 and (kept["labels"] != "").all()
-    assert json.loads((tmp_path / "r/plan.json").read_text())["modes"] == ["relabelall_1", "relabelall_2"]
-
-
-def test_rounds_are_found_again_however_their_folder_is_spelled(toy, flags, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    truth = toy.folder / "train_noisy_truth.csv"
-    run_noisy_rounds.main(flags("r", ["scoring_6"], "--warm_start", f"--noisy_truth_df={truth}"))
-    before = lasting(tmp_path / "r")
-    for spelled in ("./r/", tmp_path / "r"):
-        run_noisy_rounds.main(flags(spelled, ["scoring_6"], "--warm_start"))
-        assert lasting(tmp_path / "r") == before, "what was measured against the truth, too"
-    (tmp_path / "r").rename(tmp_path / "moved")
-    with pytest.raises(DataError, match="moved: these rounds began as --rounds_dir r, .* move it back"):
-        run_noisy_rounds.main(flags("moved", ["scoring_6"], "--warm_start"))
-
-
-@pytest.mark.parametrize("left", ["rounds.csv", "submission.csv", "tables/round_1.csv"])
-def test_a_folder_without_its_plan_is_no_new_one(flags, tmp_path, left):
-    path = tmp_path / "r" / left
-    path.parent.mkdir(parents=True)
-    path.write_text("fname,labels\n")
-    with pytest.raises(DataError, match=f"expected a new folder, .* found {path} without it"):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"]))
-    assert path.read_text() == "fname,labels\n"
-
-
-def test_tables_that_change_between_two_starts_are_refused(toy, flags, tmp_path):
-    tables = {name: tmp_path / f"{name}.csv" for name in ("train_df", "noisy_train_df")}
-    for path, name in zip(tables.values(), ("train_curated.csv", "train_noisy.csv"), strict=True):
-        path.write_text((toy.folder / name).read_text())
-    run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
-    before = lasting(tmp_path / "r")
-    for name, expected in (("noisy_train_df", "in noisy_clips"), ("train_df", "the curated clips or their")):
-        text = tables[name].read_text()
-        tables[name].write_text("".join(text.splitlines(keepends=True)[:-1]))
-        with pytest.raises(DataError, match=expected):
-            run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
-        tables[name].write_text(text)
-    tables["noisy_train_df"].unlink()
-    with pytest.raises(DataError, match="noisy_train_df.csv: "):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"], **tables))
-    assert lasting(tmp_path / "r") == before
-
-
-@pytest.mark.parametrize("text", ["[]", "{}", "{", '{"modes": []}'])
-def test_a_plan_that_is_none_is_told(flags, tmp_path, text):
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r/plan.json").write_text(text)
-    with pytest.raises(DataError, match="plan.json: "):
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_6"]))
-
-
-def test_some_of_the_folds_alone(toy, flags, tmp_path, capsys):
-    test = {"sample_submission": toy.folder / "sample_submission.csv", "test_data_dir": toy.folder / "test"}
-    argv = flags(tmp_path / "r", ["scoring_6"], "--warm_start", "--folds", "0", **test)
-    run_noisy_rounds.main(argv)
-    out = capsys.readouterr().out
-    assert "folds 1 (these rounds train folds 0 alone, not 1)" in out and "--resume" not in out
-    assert f"no {tmp_path / 'r/submission.csv'}: it needs the test predictions of all folds" in out
-    with pytest.raises(SystemExit):
-        run_noisy_rounds.main([*argv, "--blend_rounds=2"])
-    assert "--blend_rounds takes test predictions of all folds" in capsys.readouterr().err
-
-
-def test_equal_steps_count_the_clips_that_are_drawn(toy, flags, tmp_path, capsys):
+def test_equal_steps_count_the_clips_that_are_drawn(toy, rounds_flags, tmp_path, capsys):
     drawn = {"max_samples": 8, "holdout_size": 0.25, "epochs": 10}
-    argv = flags(tmp_path / "r", ["scoring_12", "scoring_4"], "--equal_steps", **drawn)
+    argv = rounds_flags(tmp_path / "r", ["scoring_12", "scoring_4"], "--equal_steps", **drawn)
     run_noisy_rounds.main([*argv, "--dry_run"])
     printed = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     planned = [[cell for cell in map(str.strip, row) if cell][3] for row in printed[1:4]]
@@ -430,28 +300,6 @@ def test_equal_steps_count_the_clips_that_are_drawn(toy, flags, tmp_path, capsys
     ]
     # A fold: 3 curated clips, and of 8 noisy ones 4, of 4 noisy ones 2.
     assert [str(config["train"]["epochs"]) for config in trained] == planned == ["10", "10", "14"]
-
-
-@pytest.mark.parametrize(
-    "extra, changed, expected",
-    [
-        ([], {"noisy_train_df": None, "noisy_train_data_dir": None}, "give --noisy_train_df"),
-        (["--no_frequency_encoding"], {"network": "1d"}, "--network 2d"),
-        (["--resume"], {}, "--resume"),
-        (["--experiments_dir=x"], {}, "--experiments_dir"),
-        (["--later_epochs=0"], {}, "at least 1"),
-        (["--blend_rounds=2"], {}, "give --sample_submission and --test_data_dir, or leave it out"),
-        (["--blend_rounds=3"], {}, "expected at most 2, round 0 and those of --rounds, got 3"),
-        (["--folds", "2"], {}, "expected 0 to 1"),
-        (["--share_last_rounds=2"], {}, "expected at most 1, the rounds of --rounds, got 2"),
-        (["--share_last_rounds=1", "--share_noisy"], {}, "leave out it or --share_last_rounds"),
-    ],
-)
-def test_usage(flags, tmp_path, capsys, extra, changed, expected):
-    with pytest.raises(SystemExit) as stopped:
-        run_noisy_rounds.main(flags(tmp_path / "r", ["scoring_1"], *extra, **changed))
-    error = capsys.readouterr().err
-    assert stopped.value.code == 2 and error.count("\n") == 1 and expected in error
 
 
 def test_quality_by_hand():
