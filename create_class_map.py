@@ -10,7 +10,7 @@ import argparse
 from ops import cli, console
 from ops.errors import DataError
 from ops.files import write_json
-from ops.labels import make_class_map
+from ops.labels import can_name_a_column, make_class_map
 from ops.tables import read_table
 
 
@@ -26,8 +26,11 @@ def main(argv: list[str] | None = None) -> None:
     class_map = make_class_map(read_table(args.train_df, ["fname", "labels"])["labels"])
     if not class_map:
         raise DataError(f"{args.train_df}: expected labels, found none in any row")
-    if "fname" in class_map:
-        raise DataError(f"{args.train_df}: 'fname' cannot be a class, it names a column; rename the label")
+    for name in class_map:
+        if not can_name_a_column(name):
+            raise DataError(
+                f"{args.train_df}: {name!r} cannot be a class, it names a column; rename the label"
+            )
     if len(class_map) == 1:
         console.warn(f"{args.train_df}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
     joined = [name for name in class_map if ";" in name or "|" in name]

@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.noisy_truth_df:
         label_quality(label_sets(plan.noisy_df), label_sets(args.noisy_truth_df), args.noisy_truth_df)
     if args.dry_run:
-        counts = len(tables.curated), len(label_sets(plan.noisy_df)), args.max_samples
+        counts = len(tables.curated), len(label_sets(plan.noisy_df))
         cli.print_table(planned_rounds(plan, *counts, directory.finished(plan)))
         print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
         return

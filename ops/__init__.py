@@ -7,8 +7,9 @@ upper   cli (parsers, errors), training_cli (training flags -> config), cross_va
 middle  sharding (prediction on several processes), training (the loop), replicas (a network on several
         processes), run_tables (which clips a run uses), datasets (clips -> batches), device_augmentation
         (batches -> augmented on the device), clip_checks (headers), ensembles (prediction with the folds
-        of experiments), noisy_folds (which noisy clips a fold saw), warm_start (--init_from), norm_statistics
-        (BatchNorm's, refreshed and adapted), out_of_fold (predictions of validation clips and their labels),
+        of experiments), noisy_folds (which clips a fold saw), clip_record (that they stay the same),
+        warm_start (--init_from), norm_statistics (BatchNorm's, refreshed and adapted), out_of_fold
+        (predictions of validation clips and their labels),
         calibration (scores that compare between clips), relabeled_tables (a mode applied to tables),
         known_bad (clips known to be wrong), data_report (all that is wrong with tables and clips), problems
         (how that is told), blending (several predictions -> one), scoring (figures of predictions), releases

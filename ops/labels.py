@@ -44,7 +44,7 @@ def load_class_map(path: str | Path) -> dict[str, int]:
             raise DataError(
                 f"{path}: expected class names without commas or outer spaces, found {name!r}; {remedy}"
             )
-        if name == "fname" or not _is_writable(name):
+        if not can_name_a_column(name):
             # Else predictions could not be written, at the end of a training run.
             raise DataError(
                 f"{path}: {name!r} cannot be the name of a column of predictions; rename the class"
@@ -95,9 +95,12 @@ def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:
     return [join_labels(class_names[i] for i in np.flatnonzero(row)) for row in multi_hot]
 
 
-def _is_writable(text: str) -> bool:
+def can_name_a_column(name: str) -> bool:
+    """Whether predictions, which have the column fname, may have one of this name for a class."""
+    if name == "fname":
+        return False
     try:
-        text.encode()  # JSON can spell half a surrogate pair
+        name.encode()  # JSON can spell half a surrogate pair
     except UnicodeEncodeError:
         return False
     return True

@@ -92,9 +92,9 @@ def round_config(
     if number == 0:
         data["noisy_train_df"] = data["noisy_train_data_dir"] = None
         return config
-    data["noisy_train_df"] = str(RoundsDirectory(directory.root).table(number))
+    data["noisy_train_df"] = str(directory.as_begun.table(number))
     tables = data["train_df"], plan.noisy_df, directory.table(number)
-    n_curated, *counts = (_n_drawn(table, data["max_samples"]) for table in tables)
+    n_curated, *counts = (plan.n_drawn(len(read_table(table, ["fname"]))) for table in tables)
     if data["holdout_size"]:
         n_curated = len(split_holdout(n_curated, data["holdout_size"], data["kfold_seed"])[0])
     epochs = plan.epochs(number, n_curated, *counts)
@@ -102,15 +102,9 @@ def round_config(
     train["switch_off_augmentations_on"] = train["switch_off_augmentations_on"] * epochs // train["epochs"]
     train["epochs"] = epochs
     if plan.warm_start:
-        experiment = RoundsDirectory(directory.root).experiments / earlier[-1].directory.name
+        experiment = directory.as_begun.experiments / earlier[-1].directory.name
         train["init_from"] = warm_start.describe(str(experiment), plan.folds)
     return config
-
-
-def _n_drawn(table: str | Path, max_samples: int | None) -> int:
-    """How many of a table's clips a training run takes."""
-    n = len(read_table(table, ["fname"]))
-    return min(n, max_samples) if max_samples else n
 
 
 def _train(
@@ -219,10 +213,11 @@ def _blend(experiments: Sequence[Experiment], path: Path, plan: Plan) -> None:
 def _write_report(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes rounds.csv unless it holds these rows already, and perhaps further rows and columns."""
     frame = pd.DataFrame(rows)
-    text = io.StringIO(frame.to_csv(index=False, lineterminator="\n"))
-    there, here = (
-        pd.read_csv(file, dtype=str, keep_default_na=False) if file else None
-        for file in (path if path.exists() else None, text)
-    )
-    if there is None or not set(here) <= set(there) or not there[list(here)].head(len(here)).equals(here):
+    here = _as_text(io.StringIO(frame.to_csv(index=False, lineterminator="\n")))
+    there = _as_text(path) if path.exists() else here[:0]
+    if not set(here) <= set(there) or not there[list(here)].head(len(here)).equals(here):
         write_table(path, frame)
+
+
+def _as_text(file: Path | io.StringIO) -> pd.DataFrame:
+    return pd.read_csv(file, dtype=str, keep_default_na=False)

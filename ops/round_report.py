@@ -98,14 +98,11 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
     return None if np.isnan(value) else value
 
 
-def planned_rounds(
-    plan: Plan, n_curated: int, n_noisy: int, max_samples: int | None, n_done: int
-) -> list[list[str]]:
+def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
     """The rows of a dry run's table, header first; counts a fold, as far as they are known before.
 
-    n_noisy clips are predicted, of which max_samples at most are trained on.
+    n_noisy clips are predicted; of these, and of those kept, --max_samples are trained on.
     """
-    n_drawn = min(n_noisy, max_samples or n_noisy)
     rows = [["round", "noisy clips", "training clips a fold", "epochs", "then", "state"]]
     for number in range(plan.n_rounds):
         most, cell, is_bound = 0, "none", False
@@ -115,17 +112,16 @@ def planned_rounds(
             most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
             is_bound = not strategy.whole
             cell = f"{mode}: {'at most ' * is_bound}{most}"
-        most_drawn = min(most, n_drawn)
+        most_drawn = plan.n_drawn(most)
         curated, share = plan.clips_a_fold(number, n_curated, most_drawn)
         clips = f"{round(curated)} curated"
         if number:
             clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
-        then = "the end" if number == len(plan.modes) else "the next"
         if number < plan.n_predicting:
-            then = f"predict {n_noisy} noisy clips"
-        if number < plan.n_predicting and plan.out_of_fold:
-            then += ", out of fold"
-        epochs = str(plan.epochs(number, n_curated, n_drawn, most_drawn))
+            then = f"predict {n_noisy} noisy clips{', out of fold' * plan.out_of_fold}"
+        else:
+            then = "the end" if number == len(plan.modes) else "the next"
+        epochs = str(plan.epochs(number, n_curated, plan.n_drawn(n_noisy), most_drawn))
         if is_bound and plan.equal_steps:
             epochs += " or more"
         rows.append([str(number), cell, clips, epochs, then, "done" if number < n_done else "to do"])

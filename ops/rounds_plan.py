@@ -65,6 +65,10 @@ class Plan:
     def n_rounds(self) -> int:
         return len(self.modes) + 1
 
+    def n_drawn(self, n_clips: int) -> int:
+        """How many of a table's clips a training run takes."""
+        return min(n_clips, self.config["data"]["max_samples"] or n_clips)
+
     def clips_a_fold(self, number: int, n_curated: int, n_kept: int) -> tuple[float, float]:
         """Curated and noisy ones, on average, of n_kept noisy clips."""
         n_folds = self.config["data"]["n_folds"]
@@ -112,9 +116,9 @@ class RoundsDirectory:
     path: Path
 
     @property
-    def root(self) -> Path:
-        """The folder as it was named at first, and as what is trained in it names it ever since."""
-        return Path(self._recorded().get("rounds_dir", self.path))
+    def as_begun(self) -> RoundsDirectory:
+        """The same under the name it had at first, by which what is trained in it names it ever since."""
+        return RoundsDirectory(Path(self._recorded().get("rounds_dir", self.path)))
 
     def _recorded(self) -> dict[str, Any]:
         """What plan.json holds; nothing where there is none."""
@@ -181,9 +185,10 @@ class RoundsDirectory:
                 )
             return
         there, here = self._recorded(), self._content(plan)
-        if not self.root.exists() or not self.root.samefile(self.path):
+        begun_at = self.as_begun.path
+        if not begun_at.exists() or not begun_at.samefile(self.path):
             raise DataError(
-                f"{self.path}: these rounds began as --rounds_dir {self.root}, where their experiments look "
+                f"{self.path}: these rounds began as --rounds_dir {begun_at}, where their experiments look "
                 "for their tables; move it back there, or start from the same working directory, or give "
                 "another --rounds_dir"
             )
@@ -222,7 +227,11 @@ class RoundsDirectory:
         """What plan.json holds; the noisy table by its content, since every round draws from it."""
         rows = read_table(plan.noisy_df, ["fname", "labels"]).to_csv(index=False)
         digest = hashlib.sha256(rows.encode()).hexdigest()[:16]
-        return {**asdict(plan), "noisy_clips": f"{plan.noisy_df} {digest}", "rounds_dir": str(self.root)}
+        return {
+            **asdict(plan),
+            "noisy_clips": f"{plan.noisy_df} {digest}",
+            "rounds_dir": str(self.as_begun.path),
+        }
 
     def finished(self, plan: Plan) -> int:
         """How many rounds of the plan, or of the beginning of it, are done."""
