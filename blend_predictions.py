@@ -30,12 +30,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ops import cli, console
-from ops.blending import MEANS, Fit, fit_with_guard, read_member, read_out_of_fold, stacked
+from ops.blending import MEANS, Fit, fit_with_guard
 from ops.errors import DataError
-from ops.labels import encode_labels
-from ops.predictions import Predictions, write_predictions
-from ops.tables import read_table
+from toolkit.cli import parser as cli
+from toolkit.clips.labels import encode_labels
+from toolkit.clips.tables import read_table
+from toolkit.prediction.blending import read_member, read_out_of_fold, stacked
+from toolkit.runs.predictions import Predictions, write_predictions
+from toolkit.system import console
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -15,10 +15,11 @@ import argparse
 
 import pandas as pd
 
-from ops import cli, console
-from ops.data_report import Source, check_sources
-from ops.problems import count_errors, summary
-from ops.tables import write_table
+from toolkit.cli import parser as cli
+from toolkit.clips.problems import count_errors, summary
+from toolkit.clips.report import Source, check_sources
+from toolkit.clips.tables import write_table
+from toolkit.system import console
 
 PAIRS = (
     ("train_df", "train_data_dir", "curated"),

@@ -7,11 +7,12 @@ python create_class_map.py --train_df data/train_curated.csv --output_file data/
 
 import argparse
 
-from ops import cli, console
 from ops.errors import DataError
-from ops.files import write_json
-from ops.labels import can_name_a_column, make_class_map
-from ops.tables import read_table
+from toolkit.cli import parser as cli
+from toolkit.clips.labels import can_name_a_column, make_class_map
+from toolkit.clips.tables import read_table
+from toolkit.system import console
+from toolkit.system.files import write_json
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -20,11 +20,12 @@ import pandas as pd
 import soundfile
 from scipy.signal import butter, sosfilt
 
-from ops import cli, console
-from ops.audio import SAMPLE_RATE
 from ops.errors import DataError
-from ops.files import disk_errors
-from ops.tables import write_table
+from ops.sampling import SAMPLE_RATE
+from toolkit.cli import parser as cli
+from toolkit.clips.tables import write_table
+from toolkit.system import console
+from toolkit.system.files import disk_errors
 
 SECONDS = (0.3, 12.0)
 MEDIAN_SECONDS = 1.5

@@ -21,9 +21,10 @@ import argparse
 import re
 from pathlib import Path
 
-from ops import cli, console
-from ops.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
-from ops.releases import Release
+from toolkit.cli import parser as cli
+from toolkit.download.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
+from toolkit.download.releases import Release
+from toolkit.system import console
 
 FOLD = cli.number(int, 1, high=5)
 

@@ -20,16 +20,18 @@ import torch
 from networks.classifiers import Classifier, NetworkConfig, build_classifier
 from networks.export import WaveformTagger
 from networks.folding import fold_batch_norms
-from ops import cli, console
-from ops.audio import SAMPLE_RATE, read_audio
-from ops.checkpoints import load_weights
-from ops.clip_checks import probe_clips, raise_if_any
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.files import write_atomically
-from ops.model_files import FORMATS, INSTALL
-from ops.tables import read_table
-from ops.training import probabilities
+from ops.logits import sigmoid
+from ops.sampling import SAMPLE_RATE
+from toolkit.cli import parser as cli
+from toolkit.clips.checks import probe_clips, raise_if_any
+from toolkit.clips.sound_files import read_audio
+from toolkit.clips.tables import read_table
+from toolkit.prediction.model_files import FORMATS, INSTALL
+from toolkit.runs.checkpoints import load_weights
+from toolkit.runs.experiment import Experiment
+from toolkit.system import console
+from toolkit.system.files import write_atomically
 
 TOLERANCE = 1e-4
 RANDOM_SECONDS = (0.0001, 0.1, 1.0, 3.3, 12.0)  # of the signals to verify with where no clips are given
@@ -116,7 +118,7 @@ def random_signals() -> Iterator[np.ndarray]:
 def own_prediction(models: list[Classifier], signal: np.ndarray) -> np.ndarray:
     """(classes,) float64: what the networks of the checkpoints say of a clip, (samples,)."""
     logits = torch.stack([model(torch.from_numpy(signal)[None])[0] for model in models])
-    return probabilities(logits.numpy()).mean(axis=0)
+    return sigmoid(logits.numpy()).mean(axis=0)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import argparse
 
 import pandas as pd
 
-from ops import cli
-from ops.comparison import find_experiments, sorted_by, table_of
-from ops.durations import as_text
-from ops.tables import write_table
+from toolkit.cli import parser as cli
+from toolkit.clips.tables import write_table
+from toolkit.runs.comparison import find_experiments, sorted_by, table_of
+from toolkit.runs.durations import as_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

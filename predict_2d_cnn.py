@@ -22,17 +22,25 @@ from pathlib import Path
 
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, console, distributed, training_cli
-from ops.clip_checks import probe_clips, probe_files
-from ops.ensembles import load_member, note_on_seen_clips, readable_clips, report_bad_clips, score_clips
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.interruption import StopRequest
-from ops.labels import load_class_map
-from ops.own_sounds import find_sounds, in_words
-from ops.predictions import Predictions, write_predictions
-from ops.sharding import remove_shards
-from ops.tables import read_table
+from toolkit.cli import parser as cli
+from toolkit.cli import training_flags
+from toolkit.clips.checks import probe_clips, probe_files
+from toolkit.clips.labels import load_class_map
+from toolkit.clips.recordings import find_sounds, in_words
+from toolkit.clips.tables import read_table
+from toolkit.prediction.ensemble import (
+    load_member,
+    note_on_seen_clips,
+    readable_clips,
+    report_bad_clips,
+    score_clips,
+)
+from toolkit.prediction.shards import remove_shards
+from toolkit.runs.experiment import Experiment
+from toolkit.runs.predictions import Predictions, write_predictions
+from toolkit.system import console, processes
+from toolkit.system.interruption import StopRequest
 
 WINDOW_SECONDS = 30  # of --inputs; as long as the longest clips of FSDKaggle2019
 
@@ -69,13 +77,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="score a training clip only by the folds that did not train on it",
     )
-    training_cli.add_device_arguments(group)
-    training_cli.add_acceleration_arguments(group)
-    training_cli.add_adaptation_argument(group)
+    training_flags.add_device_arguments(group)
+    training_flags.add_acceleration_arguments(group)
+    training_flags.add_adaptation_argument(group)
     args = parser.parse_args(argv)
     check_form(parser, args)
-    training_cli.check_compiler(parser, args)
-    args.device = training_cli.resolve_device(parser, args.device)
+    training_flags.check_compiler(parser, args)
+    args.device = training_flags.resolve_device(parser, args.device)
     return args
 
 
@@ -107,7 +115,7 @@ def find_clips(args: argparse.Namespace) -> tuple[list[str], list[Path], list[in
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with distributed.joined(args.device), StopRequest() as stop:
+    with processes.joined(args.device), StopRequest() as stop:
         return run(args, stop)
 
 
@@ -168,7 +176,7 @@ def run(args: argparse.Namespace, stop: StopRequest) -> int:
     if args.top_k is not None:
         print_in_words(scores.predictions, args.top_k)
     report_bad_clips(output, fnames, scores.errors)
-    return cli.EXIT_BAD_CLIPS if scores.errors and distributed.launch() is None else 0
+    return cli.EXIT_BAD_CLIPS if scores.errors and processes.launch() is None else 0
 
 
 def print_in_words(predictions: Predictions, top_k: int) -> None:

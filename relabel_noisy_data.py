@@ -8,11 +8,12 @@
 
 import argparse
 
-from ops import cli, console
-from ops.calibration import calibrations_of
-from ops.relabeled_tables import relabel_table
 from ops.relabeling import STRATEGIES, parse_mode
-from ops.tables import write_table
+from toolkit.cli import parser as cli
+from toolkit.clips.tables import write_table
+from toolkit.prediction.calibration import calibrations_of
+from toolkit.rounds.tables import relabel_table
+from toolkit.system import console
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -10,12 +10,13 @@ clip of 10 s takes about 0.1 MB of it.
 
 import argparse
 
-from ops import cli, console
-from ops.experiment import Experiment
-from ops.files import write_text
-from ops.pages.clip_media import ClipMedia, warn_of_unreadable
-from ops.pages.report import report_data, validated_clips
-from ops.pages.template import build_page
+from toolkit.cli import parser as cli
+from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
+from toolkit.pages.report import report_data, validated_clips
+from toolkit.pages.template import build_page
+from toolkit.runs.experiment import Experiment
+from toolkit.system import console
+from toolkit.system.files import write_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -13,14 +13,15 @@ What the page saves is the whole table, for --noisy_train_df.
 import argparse
 from pathlib import Path
 
-from ops import cli, console
 from ops.features import GRAMMAR, parse_features
-from ops.files import write_text
-from ops.pages.clip_media import ClipMedia, warn_of_unreadable
-from ops.pages.review import add_media, choose_clips, read_decisions, review_data
-from ops.pages.template import build_page
-from ops.predictions import read_predictions
-from ops.tables import has_column, read_table
+from toolkit.cli import parser as cli
+from toolkit.clips.tables import has_column, read_table
+from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
+from toolkit.pages.review import add_media, choose_clips, read_decisions, review_data
+from toolkit.pages.template import build_page
+from toolkit.runs.predictions import read_predictions
+from toolkit.system import console
+from toolkit.system.files import write_text
 
 MAX_CLIPS = 200  # in a page that holds its sounds
 

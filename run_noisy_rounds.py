@@ -19,14 +19,16 @@ import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops import cli, distributed, training_cli
-from ops.fold_run import Runtime
-from ops.labels import load_class_map
-from ops.noisy_rounds import run_rounds
 from ops.relabeling import STRATEGIES, check_count, check_mode, parse_mode
-from ops.round_report import label_quality, label_sets, planned_rounds, shown
-from ops.rounds_plan import Plan, RoundsDirectory
-from ops.run_tables import load_tables
+from toolkit.cli import parser as cli
+from toolkit.cli import training_flags
+from toolkit.clips.labels import load_class_map
+from toolkit.clips.splits import load_tables
+from toolkit.rounds.plan import Plan, RoundsDirectory
+from toolkit.rounds.report import label_quality, label_sets, planned_rounds, shown
+from toolkit.rounds.run import run_rounds
+from toolkit.system import processes
+from toolkit.training.fold import Runtime
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -78,9 +80,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--noisy_truth_df", help="true labels of the noisy clips, CSV fname,labels: for measurements"
     )
     group.add_argument("--dry_run", action="store_true", help="check everything, print the plan and stop")
-    training_cli.add_training_arguments(parser, label="round", frequency_encoding=True, one_run=False)
+    training_flags.add_training_arguments(parser, label="round", frequency_encoding=True, one_run=False)
     args = parser.parse_args(argv)
-    if distributed.launch() is not None:
+    if processes.launch() is not None:
         parser.error("the rounds run in one process: start them without torchrun")
     if args.noisy_train_df is None:
         parser.error("the rounds choose among noisy clips: give --noisy_train_df and --noisy_train_data_dir")
@@ -109,7 +111,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         args.folds = list(range(args.n_folds))
     if args.blend_rounds > 1 and len(set(args.folds)) < args.n_folds:
         parser.error("--blend_rounds takes test predictions of all folds: leave out --folds")
-    training_cli.check_training_arguments(parser, args, args.network, NetworkConfig)
+    training_flags.check_training_arguments(parser, args, args.network, NetworkConfig)
     return args
 
 
@@ -117,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     plan = Plan(
         args.rounds,
-        training_cli.training_config(args, args.network, load_class_map(args.classmap)),
+        training_flags.training_config(args, args.network, load_class_map(args.classmap)),
         args.folds,
         not args.no_out_of_fold,
         args.calibrate,

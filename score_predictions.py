@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ops import cli
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.labels import encode_labels, split_labels
 from ops.metrics import lwlrap_per_class
-from ops.predictions import Predictions, read_predictions
-from ops.scoring import Score, score
-from ops.tables import check_columns, read_table, write_table
+from toolkit.cli import parser as cli
+from toolkit.clips.labels import encode_labels, split_labels
+from toolkit.clips.tables import check_columns, read_table, write_table
+from toolkit.prediction.scoring import Score, score
+from toolkit.runs.experiment import Experiment
+from toolkit.runs.predictions import Predictions, read_predictions
 
 PARTS = "usage"
 

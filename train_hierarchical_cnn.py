@@ -11,25 +11,27 @@ import argparse
 import sys
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import cli, distributed, training_cli
-from ops.cross_validation import run_folds
-from ops.fold_run import Runtime
-from ops.labels import load_class_map
+from toolkit.cli import parser as cli
+from toolkit.cli import training_flags
+from toolkit.clips.labels import load_class_map
+from toolkit.system import processes
+from toolkit.training.cross_validation import run_folds
+from toolkit.training.fold import Runtime
 
 KIND = "1d"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
-    training_cli.add_training_arguments(parser, label="1d_cnn", frequency_encoding=False)
+    training_flags.add_training_arguments(parser, label="1d_cnn", frequency_encoding=False)
     args = parser.parse_args(argv)
-    training_cli.check_training_arguments(parser, args, KIND, NetworkConfig)
+    training_flags.check_training_arguments(parser, args, KIND, NetworkConfig)
     return args
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    config = training_cli.training_config(args, KIND, load_class_map(args.classmap))
+    config = training_flags.training_config(args, KIND, load_class_map(args.classmap))
     experiment = run_folds(
         config,
         args.folds,
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         test_data_dir=args.test_data_dir,
         argv=["train_hierarchical_cnn.py", *(sys.argv[1:] if argv is None else argv)],
     )
-    if distributed.shows_progress():
+    if processes.shows_progress():
         print(experiment.directory)
 
 

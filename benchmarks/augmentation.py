@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from inputs import N_CLASSES, batch, competition_clips, network, training_step
 
-from ops.clip_checks import probe_clips
-from ops.datasets import Clip, TrainingDataset, training_loader
-from ops.device_augmentation import to_device
-from ops.effects import apply_effects
+from ops.batch_augmentation import to_device
+from ops.effects.chain import apply_effects
 from ops.transforms import Augmentation, apply_sox, draw_effects
+from toolkit.clips.checks import probe_clips
+from toolkit.clips.loading import Clip, TrainingDataset, training_loader
 
 Job = Callable[[int], object]
 

@@ -33,8 +33,8 @@ from real_runs import (  # noqa: E402
 )
 
 from ops import transforms  # noqa: E402
-from ops.cli import print_table  # noqa: E402
 from ops.transforms import MIX_WEIGHTS, Sample  # noqa: E402
+from toolkit.cli.parser import print_table  # noqa: E402
 
 CONFIDENCE = 0.95
 NO_HELP = 0.005  # a gain that is certain to be smaller counts as none

@@ -11,10 +11,10 @@ import torch
 from plain import pairwise_lsep, plain_classifier
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops.acceleration import accelerate
-from ops.audio import SAMPLE_RATE
 from ops.losses import lsep_loss
 from ops.optimization import make_optimizer
+from ops.sampling import SAMPLE_RATE
+from toolkit.system.runtime import accelerate
 
 FEATURES = {"2d": "mel_2048_1024_128", "1d": "stft_256_128"}
 N_CLASSES = 80

@@ -18,10 +18,10 @@ from inputs import N_CLASSES, batch, competition_clips, network, training_step
 from plain import pairwise_lsep, predict_fold_by_fold
 
 from networks.folding import fold_batch_norms
-from ops.clip_checks import probe_clips
-from ops.datasets import Clip, evaluation_loader
 from ops.losses import lsep_loss
-from ops.training import predict
+from toolkit.clips.checks import probe_clips
+from toolkit.clips.loading import Clip, evaluation_loader
+from toolkit.training.trainer import predict
 
 Job = Callable[[int], object]
 PARTS = 5  # of the table of FOLDS clips: each repeat predicts another one

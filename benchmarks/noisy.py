@@ -36,7 +36,7 @@ from real_runs import (  # noqa: E402
 )
 
 import run_noisy_rounds  # noqa: E402
-from ops.cli import print_table  # noqa: E402
+from toolkit.cli.parser import print_table  # noqa: E402
 
 
 @dataclass(frozen=True)

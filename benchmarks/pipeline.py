@@ -19,9 +19,9 @@ import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from ops.audio import SAMPLE_RATE  # noqa: E402
-from ops.datasets import Clip, TrainingDataset  # noqa: E402
+from ops.sampling import SAMPLE_RATE  # noqa: E402
 from ops.transforms import EFFECTS, Augmentation  # noqa: E402
+from toolkit.clips.loading import Clip, TrainingDataset  # noqa: E402
 
 # name: (suffix, sample rate, channels)
 FORMATS = {

@@ -22,12 +22,12 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 import create_class_map  # noqa: E402
 import train_2d_cnn  # noqa: E402
-from ops.files import write_json  # noqa: E402
-from ops.interruption import Interrupted  # noqa: E402
-from ops.labels import encode_labels, load_class_map  # noqa: E402
 from ops.metrics import lrap_per_clip  # noqa: E402
-from ops.predictions import read_predictions  # noqa: E402
-from ops.tables import read_table  # noqa: E402
+from toolkit.clips.labels import encode_labels, load_class_map  # noqa: E402
+from toolkit.clips.tables import read_table  # noqa: E402
+from toolkit.runs.predictions import read_predictions  # noqa: E402
+from toolkit.system.files import write_json  # noqa: E402
+from toolkit.system.interruption import Interrupted  # noqa: E402
 
 # Folds of a source by part: the letters are its folds 1 to 4, turned by the rotation.
 PARTS = {

@@ -18,13 +18,13 @@ import noisy  # noqa: E402
 from real_runs import Layout, add_arguments, make_layout  # noqa: E402
 
 import predict_2d_cnn  # noqa: E402
-from ops.calibration import calibration_of  # noqa: E402
-from ops.cli import print_table  # noqa: E402
-from ops.experiment import Experiment  # noqa: E402
-from ops.predictions import read_predictions  # noqa: E402
-from ops.relabeled_tables import relabel_table  # noqa: E402
-from ops.round_report import label_quality, label_sets  # noqa: E402
-from ops.tables import write_table  # noqa: E402
+from toolkit.cli.parser import print_table  # noqa: E402
+from toolkit.clips.tables import write_table  # noqa: E402
+from toolkit.prediction.calibration import calibration_of  # noqa: E402
+from toolkit.rounds.report import label_quality, label_sets  # noqa: E402
+from toolkit.rounds.tables import relabel_table  # noqa: E402
+from toolkit.runs.experiment import Experiment  # noqa: E402
+from toolkit.runs.predictions import read_predictions  # noqa: E402
 
 # Name: the method of benchmarks/noisy.py that trains, the mode, and whether scores are calibrated.
 WAYS = {

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from ops.audio import SAMPLE_RATE
 from ops.errors import DataError
+from ops.sampling import SAMPLE_RATE
 from ops.transforms import Sample
 
 REFERENCE_SAMPLES = 10 * SAMPLE_RATE

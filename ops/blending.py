@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
-from ops.errors import DataError
-from ops.experiment import Experiment
 from ops.folds import stratified_folds
-from ops.metrics import lrap_per_clip
-from ops.predictions import Predictions, read_predictions
-from ops.scoring import bootstrap_interval
+from ops.metrics import bootstrap_interval, lrap_per_clip
 
 ROUNDS = 50  # of the fit: models added, so weights have steps of 0.02
 RESAMPLINGS = 1000
@@ -66,62 +61,6 @@ MEANS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "rank": rank_mean,
     "clip_rank": clip_rank_mean,
 }
-
-
-def read_member(path: str | Path) -> Predictions:
-    """A predictions table; of an experiment's directory its submission.csv."""
-    if not Path(path).is_dir():
-        return read_predictions(path)
-    experiment = Experiment.load(path)
-    submission = experiment.predictions("submission")
-    if not submission.exists():
-        raise DataError(
-            f"{submission}: expected the test predictions of all folds, found none; finish its folds with "
-            "--sample_submission and --test_data_dir, or give the table that predict_2d_cnn.py wrote"
-        )
-    return read_predictions(submission, experiment.config["data"]["classes"])
-
-
-def read_out_of_fold(path: str | Path) -> Predictions:
-    """A table of out-of-fold predictions; of an experiment's directory those of all its folds."""
-    if not Path(path).is_dir():
-        return read_predictions(path)
-    experiment = Experiment.load(path)
-    classes, n_folds = experiment.config["data"]["classes"], experiment.config["data"]["n_folds"]
-    paths = [experiment.predictions(f"val_preds_fold_{fold}") for fold in range(n_folds)]
-    missing = [fold for fold, path in enumerate(paths) if not path.exists()]
-    if missing:
-        raise DataError(
-            f"{path}: expected out-of-fold predictions of {n_folds} folds, found none of {missing}; finish "
-            "its training with --resume"
-        )
-    tables = [read_predictions(path, classes) for path in paths]
-    fnames = [fname for table in tables for fname in table.fnames]
-    return Predictions(fnames, classes, np.concatenate([table.probabilities for table in tables]))
-
-
-def stacked(tables: Sequence[Predictions], names: Sequence[str]) -> np.ndarray:
-    """(models, clips, classes) of the first one's clips and classes, joined by name.
-
-    Raises DataError where another has fewer or further clips or classes.
-    """
-    first, rows = tables[0], []
-    for table, name in zip(tables, names, strict=True):
-        for what, ours, theirs in (
-            ("classes", table.classes, first.classes),
-            ("clips", table.fnames, first.fnames),
-        ):
-            lacking, further = set(theirs) - set(ours), set(ours) - set(theirs)
-            if lacking or further:
-                found = f"lacks {min(lacking)!r}" if lacking else f"has {min(further)!r}, too"
-                raise DataError(
-                    f"{name}: expected the {len(theirs)} {what} of {names[0]}, but it {found} "
-                    f"({len(lacking)} lacking, {len(further)} further); predict the same table with the "
-                    "same class map"
-                )
-        columns = [table.classes.index(label) for label in first.classes]
-        rows.append(table.rows_of(first.fnames, name)[:, columns])
-    return np.stack(rows)
 
 
 def fit_weights(truth: np.ndarray, scores: np.ndarray, rounds: int = ROUNDS) -> np.ndarray:

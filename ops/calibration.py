@@ -8,15 +8,12 @@ on out-of-fold predictions of clips whose labels are known, turns these into pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.out_of_fold import read_out_of_fold
-from ops.predictions import logits_of
+from ops.logits import logits_of
 
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
@@ -82,23 +79,3 @@ def fit_calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration
             "opposite; the networks have learned nothing yet: train longer, or leave out --calibrate"
         )
     return Calibration(slope, float(fitted.intercept_[0]))
-
-
-def calibration_of(experiment: Experiment) -> Calibration:
-    """Fits on the experiment's out-of-fold predictions of its curated clips."""
-    clips = read_out_of_fold(experiment, experiment.finished_folds(), experiment.config["data"]["train_df"])
-    try:
-        return fit_calibration(clips.scores, clips.truth)
-    except DataError as error:
-        raise DataError(f"{experiment.directory}: {error}") from error
-
-
-def calibrations_of(directories: Sequence[str], n_tables: int) -> list[Calibration]:
-    """One calibration a prediction table, of as many experiments, or of one that made all tables."""
-    if len(directories) not in (1, n_tables):
-        raise DataError(
-            f"--calibrate expects one --experiment, or one for each of the {n_tables} prediction tables; "
-            f"got {len(directories)}"
-        )
-    found = [calibration_of(Experiment.load(path)) for path in directories]
-    return found if len(found) == n_tables else found * n_tables

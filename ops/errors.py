@@ -1,6 +1,7 @@
-"""The one exception that means: the user's input is wrong, and here is what to do."""
+"""The one exception that means: the user's input is wrong, and here is what to do; and what was meant."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class DataError(ValueError):
@@ -19,3 +20,12 @@ class ProblemsError(DataError):
 
     def __reduce__(self):
         return ProblemsError, (self.lines,)  # errors travel between processes
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ " (nearest: 'Bark')", or an empty text where no name is like it."""
+    names = list(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    if not near:
+        near = [other for other in names if other.lower() == name.lower()][:1]
+    return f" (nearest: {near[0]!r})" if near else ""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torchaudio.transforms import Spectrogram
 
-from ops.audio import SAMPLE_RATE
+from ops.sampling import SAMPLE_RATE
 
 MEL_FMIN_HZ = 5.0
 LOG_OFFSET = 1e-4

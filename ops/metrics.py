@@ -99,3 +99,23 @@ def confusion_costs(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
         costs[name] = (wrong / above.sum(axis=1, keepdims=True)).sum(axis=0)
         clips[name] = wrong.sum(axis=0)
     return costs, clips
+
+
+def bootstrap_interval(
+    sums: np.ndarray, counts: np.ndarray, n_resamplings: int, seed: int
+) -> tuple[float, float]:
+    """95 % interval of sum(sums) / sum(counts) over resampled clips: percentiles 2.5 and 97.5.
+
+    lwlrap is such a ratio, of the clips' precision sums and numbers of labels, and so is the difference of
+    two lwlraps of the same clips.
+
+    Args:
+        sums, counts: (clips,), counts above 0.
+    """
+    rng = np.random.default_rng(seed)
+    ratios = np.empty(n_resamplings)
+    for n in range(n_resamplings):
+        drawn = rng.integers(0, len(sums), len(sums))
+        ratios[n] = sums[drawn].sum() / counts[drawn].sum()
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(low), float(high)

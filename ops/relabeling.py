@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ops.correction import correct_labels
-from ops.errors import DataError
+from ops.errors import DataError, nearest
 from ops.metrics import lrap_per_clip
-from ops.suggestions import nearest
+from ops.noise_model import correct_labels
 
 N_THRESHOLDS = 10_000
 EXPECTED_CLASSES = "<expected classes per clip>"
@@ -182,7 +181,7 @@ def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], p
 def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
     """Keeps clips whose labels are right with a probability of at least `least`; labels stay.
 
-    As `scoring` does, but a probability says how many: see ops.correction.
+    As `scoring` does, but a probability says how many: see ops.noise_model.
     """
     return trust_soft(labels, probabilities, fnames, least)._replace(weights=None)
 
@@ -198,7 +197,7 @@ def trust_soft(
 def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
     """Keeps labels that are likely right, replaces them where another class is, drops the rest.
 
-    Clips whose corrected labels are right with a probability of at least `least`, see ops.correction.
+    Clips whose corrected labels are right with a probability of at least `least`, see ops.noise_model.
     """
     return correct_soft(labels, probabilities, fnames, least)._replace(weights=None)
 

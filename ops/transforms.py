@@ -2,7 +2,7 @@
 
 The pure functions take numbers (tests call them), `Augmentation` draws those numbers. Nothing is
 changed in place, and nothing here knows the data set: MixUp's second clip comes from a callable.
-ops.device_augmentation applies the same draws to whole batches.
+ops.batch_augmentation applies the same draws to whole batches.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ops.audio import SAMPLE_RATE
-from ops.effects import EffectsDraw, apply_effects, changed_length
+from ops.effects.chain import EffectsDraw, apply_effects, changed_length
+from ops.sampling import SAMPLE_RATE
 
 CHUNK_SECONDS = 0.5
 SILENCED_SHARE = 0.25
@@ -143,7 +143,7 @@ def apply_sox(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
 
 
 def apply_torch(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
-    """The same chain by ops.effects, one clip alone."""
+    """The same chain by ops.effects.chain, one clip alone."""
     changed, _ = apply_effects(torch.tensor(audio)[None], torch.tensor([len(audio)]), [draw])
     return changed[0].numpy()
 

@@ -21,7 +21,7 @@ from processes import Zygote  # noqa: E402
 import create_class_map  # noqa: E402
 import create_demo_data  # noqa: E402
 import download_data  # noqa: E402
-from ops import downloads  # noqa: E402
+from toolkit.download import http  # noqa: E402
 
 torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
 
@@ -162,8 +162,8 @@ def server():
 @pytest.fixture
 def get(server, tmp_path, monkeypatch):
     """get("esc50", ...) -> the exit code of a download into tmp_path/data, in small pieces, without waits."""
-    monkeypatch.setattr(downloads, "BACKOFF", 0.001)
-    monkeypatch.setattr(downloads, "CHUNK", 1000)
+    monkeypatch.setattr(http, "BACKOFF", 0.001)
+    monkeypatch.setattr(http, "CHUNK", 1000)
 
     def run(*argv: str) -> int:
         flags = ["--output_dir", str(tmp_path / "data"), "--base_url", server.url, "--retries", "2"]

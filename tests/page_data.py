@@ -12,9 +12,9 @@ import soundfile
 
 import report_experiment
 import review_labels
-from ops.history import EpochResult, record_epoch
-from ops.predictions import Predictions, write_predictions
-from ops.tables import write_table
+from toolkit.clips.tables import write_table
+from toolkit.runs.history import EpochResult, record_epoch
+from toolkit.runs.predictions import Predictions, write_predictions
 
 SCRIPT = "</script><script>document.title='hacked'</script>"  # as a file: in folders
 IMAGE = "<img src=x onerror=document.title='hacked'>.wav"

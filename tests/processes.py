@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ops import distributed
+from toolkit.system import processes
 
 
 class Zygote:
@@ -86,7 +86,7 @@ def on_two_ranks(function: Callable[[int], object]) -> list[object]:
             answers.put((rank, error))
         answers.close()
         answers.join_thread()
-        distributed.leave(0)
+        processes.leave(0)
         os._exit(0)  # without waiting for the other
 
     children = [fork.Process(target=child, args=pair) for pair in enumerate(environments())]

@@ -8,8 +8,8 @@ import torch
 import train_2d_cnn
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
-from ops.acceleration import accelerate, missing_compiler
 from ops.losses import lsep_loss
+from toolkit.system.runtime import accelerate, missing_compiler
 
 LENGTHS = torch.tensor([20_000, 33_333, 9_000])
 

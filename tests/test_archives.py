@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import split, zipped
 
-from ops.archives import DamagedArchive, JoinedFiles, open_archive, unpack
 from ops.errors import DataError
+from toolkit.download.archives import DamagedArchive, JoinedFiles, open_archive, unpack
 
 NOISE = np.random.default_rng(0).bytes(90_000)
 FILES = {"a/one.wav": NOISE, "a/two.wav": b"2" * 5000, "a/empty.wav": b"", "three.wav": NOISE[:3]}
@@ -194,7 +194,7 @@ def test_a_wrong_checksum_inside_is_damage(cuts, tmp_path):
 
 def test_an_archive_larger_than_the_disk_is_not_begun(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "ops.archives.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 99)
+        "toolkit.download.archives.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 99)
     )
     (tmp_path / "x.zip").write_bytes(zipped({"a.wav": b"x" * 100}))
     with open_archive([tmp_path / "x.zip"]) as archive, pytest.raises(DataError, match="GB free to unpack"):

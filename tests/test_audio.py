@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ops.audio import SAMPLE_RATE, EmptyAudioError, MissingAudioError, read_audio, read_header
-from ops.clip_checks import clip_path, probe_clips, raise_if_any
-from ops.data_report import Source, check_headers
 from ops.errors import DataError
+from ops.sampling import SAMPLE_RATE
+from toolkit.clips.checks import clip_path, probe_clips, raise_if_any
+from toolkit.clips.report import Source, check_headers
+from toolkit.clips.sound_files import EmptyAudioError, MissingAudioError, read_audio, read_header
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Multiples of 1/128 are exact in every PCM format from 8 bits on.
@@ -301,7 +302,7 @@ def test_no_read_permission(open_folder):
     # Root may read everything, so the reading is another user's.
     code = """
 import os, sys
-from ops.audio import read_audio
+from toolkit.clips.sound_files import read_audio
 from ops.errors import DataError
 if os.geteuid() == 0:
     os.setuid(65534)

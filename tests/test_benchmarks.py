@@ -12,11 +12,11 @@ import torch
 
 from networks.classifiers import NetworkConfig, build_classifier
 from ops import transforms
-from ops.clip_checks import probe_clips
-from ops.datasets import Clip, evaluation_loader
 from ops.losses import lsep_loss
-from ops.training import predict
 from ops.transforms import Sample
+from toolkit.clips.checks import probe_clips
+from toolkit.clips.loading import Clip, evaluation_loader
+from toolkit.training.trainer import predict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import augmentation  # noqa: E402

@@ -6,11 +6,12 @@ import pytest
 
 import blend_predictions
 import train_2d_cnn
-from ops.blending import MEANS, fit_weights, fit_with_guard, stacked
+from ops.blending import MEANS, fit_weights, fit_with_guard
 from ops.errors import DataError
 from ops.folds import stratified_folds
 from ops.metrics import lwlrap
-from ops.predictions import Predictions, read_predictions
+from toolkit.prediction.blending import stacked
+from toolkit.runs.predictions import Predictions, read_predictions
 
 TWO = np.array([[[0.2, 0.8, 0.8], [0.5, 0.1, 0.0]], [[0.4, 0.2, 0.9], [0.5, 0.9, 0.3]]])
 

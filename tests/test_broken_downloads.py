@@ -8,8 +8,8 @@ import releases
 from releases import ESC50, RECORD, Answered, Server, assert_complete, one_line, zipped
 
 import download_data
-from ops import downloads
 from ops.errors import DataError
+from toolkit.download import http
 
 NOISY_1 = f"{RECORD}/files/FSDKaggle2019.audio_train_noisy.z01/content"
 CURATED_ZIP = f"{RECORD}/files/FSDKaggle2019.audio_train_curated.zip/content"
@@ -121,7 +121,7 @@ def test_no_server_at_all(tmp_path):
 
 def test_a_server_may_ask_for_a_longer_wait(get, server, monkeypatch):
     waits = []
-    monkeypatch.setattr(downloads.time, "sleep", waits.append)
+    monkeypatch.setattr(http.time, "sleep", waits.append)
 
     def busy(handler):
         handler.send_response(429)

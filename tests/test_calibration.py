@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import relabel_noisy_data
-from ops.calibration import Calibration, calibration_of, fit_calibration, relative_logits
+from ops.calibration import Calibration, fit_calibration, relative_logits
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.predictions import Predictions, write_predictions
+from toolkit.prediction.calibration import calibration_of
+from toolkit.runs.experiment import Experiment
+from toolkit.runs.predictions import Predictions, write_predictions
 
 CLASSES = ["A", "B", "C", "D", "E"]
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import check_data
-from ops.problems import KINDS, KNOWN_BAD, REPAIR
+from toolkit.clips.problems import KINDS, KNOWN_BAD, REPAIR
 
 RATE = 44100
 COLUMNS = ["kind", "table", "fname", "detail"]

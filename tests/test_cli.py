@@ -7,7 +7,7 @@ import relabel_noisy_data
 import train_2d_cnn
 import train_hierarchical_cnn
 from networks.classifiers import NetworkConfig
-from ops import training_cli
+from toolkit.cli import training_flags
 
 REQUIRED = [
     "--train_df=no.csv",
@@ -125,7 +125,7 @@ RUNTIME_FLAGS = {
 def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
     noisy = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy", "--cross_fit_noisy"]
     args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm", *noisy])
-    config = training_cli.training_config(args, kind, {"a": 0, "b": 1})
+    config = training_flags.training_config(args, kind, {"a": 0, "b": 1})
     placed = {*config["network"], *config["data"], *config["train"], *RUNTIME_FLAGS}
     renamed = {"no_frequency_encoding"}  # stored as frequency_encoding
     assert set(vars(args)) <= placed | renamed
@@ -135,4 +135,4 @@ def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
 
 def test_frequency_encoding_can_be_left_out():
     args = train_2d_cnn.parse_args([*REQUIRED, "--folds", "0", "--no_frequency_encoding"])
-    assert training_cli.training_config(args, "2d", {"a": 0})["network"]["frequency_encoding"] is False
+    assert training_flags.training_config(args, "2d", {"a": 0})["network"]["frequency_encoding"] is False

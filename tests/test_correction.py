@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from strategy_calls import apply, kept
 
-from ops.correction import correct_labels, fit_noise, share_of_wrong_labels
-from ops.predictions import logits_of
+from ops.logits import logits_of
+from ops.noise_model import correct_labels, fit_noise, share_of_wrong_labels
 
 
 def test_the_share_of_wrong_labels_by_hand():

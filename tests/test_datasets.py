@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ops import datasets
-from ops.audio import SAMPLE_RATE
-from ops.datasets import Clip, EvaluationDataset, TrainingDataset, evaluation_loader, training_loader
 from ops.errors import DataError
+from ops.sampling import SAMPLE_RATE
 from ops.transforms import Augmentation
+from toolkit.clips import loading
+from toolkit.clips.loading import Clip, EvaluationDataset, TrainingDataset, evaluation_loader, training_loader
 
 SCALE = 2**14  # sample i of every file is i / SCALE: a sample says where it was
 SEGMENT = 4410
@@ -150,14 +150,14 @@ def test_resumed_epoch_gives_the_rest_of_its_batches(clips):
 
 def test_only_the_segment_is_read(clips, monkeypatch):
     asked, decoded = [], []
-    read, read_file = datasets.read_audio, soundfile.SoundFile.read
+    read, read_file = loading.read_audio, soundfile.SoundFile.read
 
     def spy_on_file(self, *args, **kwargs):
         audio = read_file(self, *args, **kwargs)
         decoded.append(len(audio))
         return audio
 
-    monkeypatch.setattr(datasets, "read_audio", lambda *args: asked.append(args) or read(*args))
+    monkeypatch.setattr(loading, "read_audio", lambda *args: asked.append(args) or read(*args))
     monkeypatch.setattr(soundfile.SoundFile, "read", spy_on_file)
     dataset_of(clips)[0, 7]
     [(path, start, n_samples)] = asked

@@ -10,14 +10,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops.audio import SAMPLE_RATE
+from ops.batch_augmentation import carry_out, collate_plans, mix_batch, to_device
 from ops.batching import pad_collate
-from ops.datasets import Clip, TrainingDataset, training_loader
-from ops.device_augmentation import carry_out, collate_plans, mix_batch, to_device
-from ops.effects import EffectsDraw
+from ops.effects.chain import EffectsDraw
 from ops.errors import DataError
 from ops.losses import lsep_loss
+from ops.sampling import SAMPLE_RATE
 from ops.transforms import Augmentation, Plan, Sample
+from toolkit.clips.loading import Clip, TrainingDataset, training_loader
 
 CPU = torch.device("cpu")
 EVERYTHING = Augmentation(p_mixup=0.6, p_aug=0.6, effects="torch", p_shuffle=0.5, p_silence=0.5)

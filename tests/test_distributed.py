@@ -15,10 +15,12 @@ import pytest
 import torch
 from processes import environments, on_two_ranks, outcome
 
-from ops import distributed, sharding, training_cli
 from ops.batching import TrainingBatches, share_of
 from ops.errors import DataError
-from ops.experiment import Experiment
+from toolkit.cli import training_flags
+from toolkit.prediction import shards
+from toolkit.runs.experiment import Experiment
+from toolkit.system import processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -47,17 +49,17 @@ def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> su
 
 
 def test_alone_nothing_is_shared_and_nothing_is_started(monkeypatch):
-    assert distributed.launch() is None
-    with distributed.joined(CPU):
+    assert processes.launch() is None
+    with processes.joined(CPU):
         assert not torch.distributed.is_initialized()
-        assert (distributed.rank(), distributed.world_size(), distributed.is_main()) == (0, 1, True)
-        assert distributed.gather("x") == ["x"]
-        assert distributed.from_main(lambda: 3) == 3
-        assert distributed.any_rank(True) and not distributed.any_rank(False)
+        assert (processes.rank(), processes.world_size(), processes.is_main()) == (0, 1, True)
+        assert processes.gather("x") == ["x"]
+        assert processes.from_main(lambda: 3) == 3
+        assert processes.any_rank(True) and not processes.any_rank(False)
     for name, value in environments()[0].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WORLD_SIZE", "1")  # torchrun with one process
-    with distributed.joined(CPU):
+    with processes.joined(CPU):
         assert not torch.distributed.is_initialized()
 
 
@@ -79,14 +81,14 @@ def test_ranks_share_each_batch_of_a_single_process():
 
 def test_values_go_around():
     def work(rank):
-        with distributed.joined(CPU):
+        with processes.joined(CPU):
             return [
-                distributed.gather(rank * 10),
-                distributed.from_main(lambda: f"of {rank}"),
-                distributed.any_rank(rank == 1),
-                distributed.total(np.array([rank, 2.0])).tolist(),
-                sorted(distributed.gather([distributed.take_number("x") for _ in range(2)])),
-                distributed.is_first_to_say("hello"),
+                processes.gather(rank * 10),
+                processes.from_main(lambda: f"of {rank}"),
+                processes.any_rank(rank == 1),
+                processes.total(np.array([rank, 2.0])).tolist(),
+                sorted(processes.gather([processes.take_number("x") for _ in range(2)])),
+                processes.is_first_to_say("hello"),
             ]
 
     first, second = on_two_ranks(work)
@@ -98,10 +100,10 @@ def test_values_go_around():
 @pytest.mark.parametrize("culprit", [0, 1])
 def test_an_error_of_one_process_ends_all_with_that_error(culprit):
     def work(rank):
-        with distributed.joined(CPU):
+        with processes.joined(CPU):
             if rank == culprit:
                 raise DataError("x.wav: broken")
-            distributed.gather(None)
+            processes.gather(None)
 
     assert [str(error) for error in on_two_ranks(work)] == ["x.wav: broken"] * 2
 
@@ -111,19 +113,19 @@ def test_an_error_on_rank_0_reaches_those_that_wait_for_its_answer():
         raise DataError("disk full")
 
     def work(_):
-        with distributed.joined(CPU):
-            distributed.from_main(fail)
+        with processes.joined(CPU):
+            processes.from_main(fail)
 
     assert [str(error) for error in on_two_ranks(work)] == ["disk full"] * 2
 
 
 def test_a_process_that_gives_no_sign_of_life_ends_the_others_in_time():
     def work(rank):
-        with distributed.joined(CPU, timedelta(seconds=1)):
+        with processes.joined(CPU, timedelta(seconds=1)):
             if rank == 1:
                 time.sleep(4)
                 return None
-            distributed.gather(None)
+            processes.gather(None)
 
     started = time.monotonic()
     error, _ = on_two_ranks(work)
@@ -135,9 +137,9 @@ def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
     for name, value in environments()[0].items():
         monkeypatch.setenv(name, value)
     with pytest.raises(DataError, match="2 processes of this run did not find each other at 127.0.0.1:"):
-        with distributed.joined(CPU, timedelta(seconds=1)):
+        with processes.joined(CPU, timedelta(seconds=1)):
             pass
-    assert distributed.world_size() == 1
+    assert processes.world_size() == 1
 
 
 def read_trace(path: Path) -> tuple[list[list], list[float]]:
@@ -295,7 +297,7 @@ def test_killed_prediction_does_not_repeat_finished_shards(zygote, prediction_fl
 
 
 def test_shards_of_another_prediction_are_refused(zygote, prediction_flags, tmp_path):
-    folder = sharding.shards_folder(tmp_path / "out.csv")
+    folder = shards.shards_folder(tmp_path / "out.csv")
     folder.mkdir()
     (folder / "plan.json").write_text('{"clips": "others"}\n')
     assert zygote.run_ranks(prediction_flags("out.csv"), script="predict_2d_cnn") == [1, 1]
@@ -324,13 +326,13 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
-    assert training_cli.resolve_device(Parser(), "cuda") == torch.device("cuda:1")
-    assert training_cli.resolve_device(Parser(), "cpu") == CPU
+    assert training_flags.resolve_device(Parser(), "cuda") == torch.device("cuda:1")
+    assert training_flags.resolve_device(Parser(), "cpu") == CPU
     with pytest.raises(SystemExit, match="a GPU for each of the 2 processes"):
-        training_cli.resolve_device(Parser(), "cuda:0")
+        training_flags.resolve_device(Parser(), "cuda:0")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(SystemExit, match="lower --nproc_per_node"):
-        training_cli.resolve_device(Parser(), "cuda")
+        training_flags.resolve_device(Parser(), "cuda")
 
 
 def test_only_a_restart_of_the_launch_that_started_it_resumes_unasked(monkeypatch, tmp_path):

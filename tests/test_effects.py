@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops import effects
-from ops.audio import SAMPLE_RATE
-from ops.effects import EffectsDraw, apply_effects, changed_length
-from ops.time_stretch import OVERLAP, REACH, SEGMENT
+from ops.effects import chain
+from ops.effects.chain import EffectsDraw, apply_effects, changed_length
+from ops.effects.time_stretch import OVERLAP, REACH, SEGMENT
+from ops.sampling import SAMPLE_RATE
 from ops.transforms import EFFECT_RANGES, apply_sox, apply_torch, draw_effects
 
 needs_sox = pytest.mark.needs_sox
@@ -190,7 +190,7 @@ def test_what_lies_behind_a_clip_is_not_heard():
 def test_batches_worked_on_in_parts_give_the_same(monkeypatch):
     signal, lengths = padded([noise(8000, seed) for seed in range(5)])
     expected = apply_effects(signal, lengths, draws(5))
-    monkeypatch.setitem(effects.MOST_SAMPLES, "cpu", 17_000)
+    monkeypatch.setitem(chain.MOST_SAMPLES, "cpu", 17_000)
     found = apply_effects(signal, lengths, draws(5))
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
     assert found[1].equal(expected[1])

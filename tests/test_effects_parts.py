@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ops import time_stretch
-from ops.audio import SAMPLE_RATE
-from ops.effects import overdrive
-from ops.resampling import HOP, filter_and_resample
-from ops.reverb import ALLPASS_DELAYS, COMB_DELAYS, comb_feedback, room_responses
-from ops.time_stretch import OVERLAP, REACH, SEGMENT
+from ops.effects import time_stretch as stretching
+from ops.effects.chain import overdrive
+from ops.effects.resampling import HOP, filter_and_resample
+from ops.effects.reverb import ALLPASS_DELAYS, COMB_DELAYS, comb_feedback, room_responses
+from ops.effects.time_stretch import OVERLAP, REACH, SEGMENT
+from ops.sampling import SAMPLE_RATE
 
 CPU = torch.device("cpu")
 IMPULSE = torch.eye(1, 4)  # a response that changes nothing
@@ -104,7 +104,7 @@ def test_overdrive_is_its_recursion():
 
 def test_stretching_by_nothing_changes_nothing():
     signal = torch.from_numpy(noise(30_000))[None]
-    assert time_stretch.time_stretch(signal, np.ones(1), 30_000).equal(signal)
+    assert stretching.time_stretch(signal, np.ones(1), 30_000).equal(signal)
 
 
 def slow_stretch(audio, speed, n_samples):
@@ -133,13 +133,13 @@ def slow_stretch(audio, speed, n_samples):
 def test_stretching_is_splice_by_splice_what_a_slow_loop_does(speed):
     audio = noise(40_000) + tone(330, 1)[:40_000]
     n_samples = int(30_000 / speed)
-    found = time_stretch.time_stretch(torch.from_numpy(audio)[None], np.array([speed]), n_samples)[0]
+    found = stretching.time_stretch(torch.from_numpy(audio)[None], np.array([speed]), n_samples)[0]
     np.testing.assert_allclose(found, slow_stretch(audio.astype(np.float64), speed, n_samples), atol=1e-5)
 
 
 def test_splices_are_the_best_within_reach_of_those_before():
     misfits = torch.rand(3, 40, 4 * REACH + 1, generator=torch.Generator().manual_seed(0))
-    found = time_stretch._choose(misfits)
+    found = stretching._choose(misfits)
     for row in range(3):
         ahead = 0
         for splice in range(40):
@@ -152,7 +152,7 @@ def test_splices_are_the_best_within_reach_of_those_before():
 def test_misfit_is_the_squared_difference_of_what_overlaps():
     signal = torch.from_numpy(noise(12_000))[None]
     leaves, arrives = torch.tensor([[3000]]), torch.tensor([[5000]])
-    found = time_stretch._misfits(signal, leaves, arrives)[0, 0]
+    found = stretching._misfits(signal, leaves, arrives)[0, 0]
     old = signal[0, 3000 : 3000 + OVERLAP]
     for late in (-2 * REACH, -17, 0, 300, 2 * REACH):
         new = signal[0, 5000 + late : 5000 + late + OVERLAP]

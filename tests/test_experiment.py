@@ -6,9 +6,9 @@ import multiprocessing
 import pytest
 import torch
 
-from ops.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from ops.errors import DataError
-from ops.experiment import Experiment, config_digest
+from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from toolkit.runs.experiment import Experiment, config_digest
 
 CONFIG = {"network": {"kind": "2d"}, "data": {"n_folds": 2}, "train": {"lr": 0.1}, "label": "try"}
 

@@ -19,7 +19,7 @@ import train_hierarchical_cnn
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.export import PairMaximum, WaveformTagger
 from ops.errors import DataError
-from ops.model_files import FORMATS
+from toolkit.prediction.model_files import FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPES = [(1, 1), (1, 100), (3, 5000), (1, 44_321)]

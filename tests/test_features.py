@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchaudio.functional import melscale_fbanks
 
-from ops.audio import SAMPLE_RATE
 from ops.features import FeatureSpec, LogSpectrogram, parse_features, reflect_pad
+from ops.sampling import SAMPLE_RATE
 
 SILENCE = log(1e-4)
 DESCRIPTORS = ["stft_256_128", "stft_64_64", "stft_100_30", "stft_65_32", "mel_256_128_16"]

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ops.errors import DataError
-from ops.files import read_json, write_atomically, write_json, write_text
+from toolkit.system.files import read_json, write_atomically, write_json, write_text
 
 
 def test_written_whole(tmp_path):

@@ -17,10 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops.errors import DataError
-from ops.labels import load_class_map, make_class_map
-from ops.predictions import Predictions, read_predictions, write_predictions
 from ops.relabeling import STRATEGIES, parse_mode
-from ops.tables import read_table, write_table
+from toolkit.clips.labels import load_class_map, make_class_map
+from toolkit.clips.tables import read_table, write_table
+from toolkit.runs.predictions import Predictions, read_predictions, write_predictions
 
 FUZZ = settings(max_examples=1000, deadline=None)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)  # what UTF-8 can hold

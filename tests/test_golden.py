@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from networks.classifiers import NetworkConfig, build_classifier
-from ops.datasets import TrainingDataset, training_loader
-from ops.interruption import StopRequest
 from ops.losses import LOSSES
 from ops.optimization import learning_rates, make_optimizer
-from ops.run_tables import load_tables
-from ops.training import Trainer
 from ops.transforms import Augmentation
+from toolkit.clips.loading import TrainingDataset, training_loader
+from toolkit.clips.splits import load_tables
+from toolkit.system.interruption import StopRequest
+from toolkit.training.trainer import Trainer
 
 GOLDEN = Path(__file__).with_name("golden") / "toy_losses.json"
 

@@ -7,7 +7,7 @@ import pytest
 
 import train_2d_cnn
 from ops.errors import DataError
-from ops.history import EpochResult, read_history, record_epoch
+from toolkit.runs.history import EpochResult, read_history, record_epoch
 
 
 def result(epoch: int, loss: float = 0.5, lwlrap: float = 0.25) -> EpochResult:

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import train_2d_cnn
-from ops import known_bad
 from ops.errors import DataError
-from ops.known_bad import known_bad_clips
+from toolkit.clips import known_bad
+from toolkit.clips.known_bad import known_bad_clips
 
 
 def test_the_six_of_fsdkaggle2019():

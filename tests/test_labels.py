@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ops.errors import DataError
-from ops.files import write_json
-from ops.labels import (
+from toolkit.clips.labels import (
     decode_labels,
     encode_labels,
     join_labels,
@@ -13,6 +12,7 @@ from ops.labels import (
     make_class_map,
     split_labels,
 )
+from toolkit.system.files import write_json
 
 CLASS_MAP = {"Bark": 0, "Meow": 1, "Run": 2}
 

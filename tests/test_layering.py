@@ -1,10 +1,11 @@
-"""Who imports whom: scripts import ops and networks; ops never networks; networks ops.features only."""
+"""Who imports whom: scripts everything, networks and toolkit only ops, ops itself alone; nothing a script."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {path.stem for path in ROOT.glob("*.py")}
+ALLOWED = {"ops": {"ops"}, "networks": {"networks", "ops"}, "toolkit": {"toolkit", "ops"}}
 
 
 def imported(path: Path) -> set[str]:
@@ -18,16 +19,12 @@ def imported(path: Path) -> set[str]:
 
 
 def test_nothing_imports_a_script():
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("ops/**/*.py"), *ROOT.glob("networks/*.py")]:
+    for path in [*ROOT.glob("*.py"), *(path for name in ALLOWED for path in ROOT.glob(f"{name}/**/*.py"))]:
         assert not imported(path) & SCRIPTS, path
 
 
-def test_ops_does_not_import_networks():
-    for path in ROOT.glob("ops/**/*.py"):
-        assert not any(name.split(".")[0] == "networks" for name in imported(path)), path
-
-
-def test_networks_import_only_the_front_end_from_ops():
-    for path in ROOT.glob("networks/*.py"):
-        from_ops = {name for name in imported(path) if name.split(".")[0] == "ops"}
-        assert all(name.startswith("ops.features") for name in from_ops), path
+def test_packages_import_only_what_lies_below_them():
+    for package, allowed in ALLOWED.items():
+        for path in ROOT.glob(f"{package}/**/*.py"):
+            own = {name.split(".")[0] for name in imported(path)} & set(ALLOWED)
+            assert own <= allowed, path

@@ -8,9 +8,9 @@ import pytest
 
 import list_experiments
 import train_2d_cnn
-from ops.comparison import sorted_by
-from ops.durations import as_text, training_seconds
 from ops.errors import DataError
+from toolkit.runs.comparison import sorted_by
+from toolkit.runs.durations import as_text, training_seconds
 
 
 def test_durations_leave_out_pauses_and_other_folds(tmp_path):

@@ -13,12 +13,12 @@ from torch import nn
 import predict_2d_cnn
 import train_2d_cnn
 from networks.classifiers import NetworkConfig, build_classifier
-from ops import norm_statistics
-from ops.checkpoints import load_weights
-from ops.datasets import Clip
 from ops.errors import DataError
-from ops.experiment import Experiment
-from ops.run_tables import load_tables, split_fold
+from toolkit.clips.loading import Clip
+from toolkit.clips.splits import load_tables, split_fold
+from toolkit.runs.checkpoints import load_weights
+from toolkit.runs.experiment import Experiment
+from toolkit.training import batch_norm
 
 CPU = torch.device("cpu")
 
@@ -59,7 +59,7 @@ class Waveform(nn.Module):
 
 def test_statistics_are_the_means_over_whole_batches(clips):
     table, model = clips(), Waveform().eval()
-    norm_statistics.adapt_batch_norms(model, table, config(), 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, config(), 0, CPU)
     audio = {clip.fname: soundfile.read(clip.path)[0] for clip in table}
     order = np.random.default_rng([0, 0]).permutation(20)
     in_order = np.array([audio[name] for name in np.array(sorted(audio))[order]])
@@ -73,15 +73,15 @@ def test_neither_order_nor_what_was_there_before_matters(clips):
     table, first, second = clips(), Waveform(), Waveform()
     second.norm.running_mean.fill_(7.0)
     second.train()
-    norm_statistics.adapt_batch_norms(first, table, config(), 0, CPU)
-    norm_statistics.adapt_batch_norms(second, table[::-1], config(), 2, CPU)
+    batch_norm.adapt_batch_norms(first, table, config(), 0, CPU)
+    batch_norm.adapt_batch_norms(second, table[::-1], config(), 2, CPU)
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
 
 
 def test_a_table_of_many_clips_is_drawn_from(clips, monkeypatch):
-    monkeypatch.setattr(norm_statistics, "MOST_CLIPS", 9)
+    monkeypatch.setattr(batch_norm, "MOST_CLIPS", 9)
     model = Waveform()
-    norm_statistics.adapt_batch_norms(model, clips(), config(), 0, CPU)
+    batch_norm.adapt_batch_norms(model, clips(), config(), 0, CPU)
     assert model.norm.num_batches_tracked == 1
 
 
@@ -95,7 +95,7 @@ def test_a_change_of_level_is_undone(clips):
     )
 
     def logits(table: list[Clip], statistics_of: list[Clip]) -> torch.Tensor:
-        norm_statistics.adapt_batch_norms(model, statistics_of, config(batch_size=10), 0, CPU)
+        batch_norm.adapt_batch_norms(model, statistics_of, config(batch_size=10), 0, CPU)
         with torch.no_grad():
             return model(torch.from_numpy(np.stack([clip.read() for clip in table])))
 
@@ -110,14 +110,14 @@ def test_unreadable_clips_are_left_out_and_too_few_are_refused(clips):
     for clip in table[:4]:
         clip.path.write_bytes(b"no sound")
     model = Waveform()
-    norm_statistics.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
     assert model.norm.num_batches_tracked == 4 and torch.isfinite(model.norm.running_var).all()
     for clip in table[4:13]:
         clip.path.write_bytes(b"no sound")
     with pytest.raises(DataError, match="expected at least 8 clips that can be read, found 7"):
-        norm_statistics.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+        batch_norm.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
     with pytest.raises(DataError, match="found 0"):
-        norm_statistics.adapt_batch_norms(model, [], config(), 0, CPU)
+        batch_norm.adapt_batch_norms(model, [], config(), 0, CPU)
 
 
 def predict(experiment, toy, output, *flags) -> pd.DataFrame:
@@ -188,8 +188,8 @@ def test_the_head_is_refreshed_as_evaluation_sees_it(clips):
     table, model = clips(), Pooled()
     model.block.running_mean.fill_(0.3)
     model.block.running_var.fill_(0.25)
-    loader = norm_statistics.refreshing_loader(table, config(batch_size=10), 1, 0, False)
-    norm_statistics.refresh_head(model, loader, CPU)
+    loader = batch_norm.refreshing_loader(table, config(batch_size=10), 1, 0, False)
+    batch_norm.refresh_head(model, loader, CPU)
     assert (model.block.running_mean.item(), model.block.running_var.item()) == (pytest.approx(0.3), 0.25)
     audio = np.array([soundfile.read(clip.path)[0] for clip in sorted(table, key=lambda clip: clip.fname)])
     maxima = (audio[np.random.default_rng([0, 1]).permutation(20)].max(axis=1) - 0.3) / np.sqrt(0.25 + 1e-5)
@@ -201,10 +201,10 @@ def test_the_head_is_refreshed_as_evaluation_sees_it(clips):
 def test_adaptation_takes_the_head_after_the_block(clips):
     table, model = clips(), Pooled()
     adapted = config(batch_size=10)
-    norm_statistics.adapt_batch_norms(model, table, adapted, 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, adapted, 0, CPU)
     head = model.head.running_mean.clone(), model.head.running_var.clone()
-    loader = norm_statistics.refreshing_loader(table, adapted, 0, 0, False)
-    norm_statistics.refresh_head(model, loader, CPU)
+    loader = batch_norm.refreshing_loader(table, adapted, 0, 0, False)
+    batch_norm.refresh_head(model, loader, CPU)
     torch.testing.assert_close(head, (model.head.running_mean, model.head.running_var), rtol=0, atol=0)
 
 
@@ -218,7 +218,7 @@ def test_saved_networks_have_refreshed_heads(training_flags, only_experiment):
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     assert model.head[0].num_batches_tracked == 3  # of 12 clips in batches of 4
     model.head[0].running_mean.add_(1)
-    norm_statistics.refresh_head(
-        model, norm_statistics.refreshing_loader(training, experiment.config, 1, 0, False), CPU
+    batch_norm.refresh_head(
+        model, batch_norm.refreshing_loader(training, experiment.config, 1, 0, False), CPU
     )
     torch.testing.assert_close(model.state_dict(), saved, rtol=0, atol=1e-6)

@@ -9,10 +9,10 @@ import pytest
 
 import predict_2d_cnn
 import train_2d_cnn
-from ops.ensembles import average_of_members, seen_by_every_fold
 from ops.errors import DataError
 from ops.folds import plain_folds
-from ops.noisy_folds import united
+from toolkit.prediction.ensemble import average_of_members, seen_by_every_fold
+from toolkit.runs.noisy_folds import united
 
 CLASSES = ["Alarm", "Bell", "Birdsong", "Clicks", "Drum", "Engine", "Rain", "Siren"]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import predict_2d_cnn
 import train_2d_cnn
-from ops.datasets import Clip
 from ops.errors import DataError
-from ops.own_sounds import find_sounds, in_words, join_windows, split_into_windows
+from toolkit.clips.loading import Clip
+from toolkit.clips.recordings import find_sounds, in_words, join_windows, split_into_windows
 
 CLASSES = ["Alarm", "Bell", "Birdsong", "Clicks", "Drum", "Engine", "Rain", "Siren"]
 

@@ -28,9 +28,9 @@ import review_labels
 import train_2d_cnn
 from ops.errors import DataError
 from ops.metrics import lwlrap
-from ops.pages.clip_media import ClipMedia, _pooled, encode_mp3
-from ops.pages.review import choose_clips, relative_url
-from ops.pages.template import build_page, json_for_script
+from toolkit.pages.clip_media import ClipMedia, _pooled, encode_mp3
+from toolkit.pages.review import choose_clips, relative_url
+from toolkit.pages.template import build_page, json_for_script
 
 # The template.
 

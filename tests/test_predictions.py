@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ops.errors import DataError
-from ops.predictions import Predictions, average, read_predictions, write_predictions
+from toolkit.runs.predictions import Predictions, average, read_predictions, write_predictions
 
 CLASSES = ["Bark", "Meow"]
 

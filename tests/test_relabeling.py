@@ -6,20 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import ops.correction
+import ops.noise_model
 import ops.relabeling
 import relabel_noisy_data
 from ops.errors import DataError
-from ops.predictions import Predictions, write_predictions
-from ops.relabeling import (
-    GRAMMAR,
-    STRATEGIES,
-    choose_threshold,
-    label_margins,
-    parse_mode,
-    predicted_sets,
-)
-from ops.tables import read_table, write_table
+from ops.relabeling import GRAMMAR, STRATEGIES, choose_threshold, label_margins, parse_mode, predicted_sets
+from toolkit.clips.tables import read_table, write_table
+from toolkit.runs.predictions import Predictions, write_predictions
 
 CLASSES = ["A", "B", "C"]
 FNAMES = ["c0", "c1", "c2", "c3"]
@@ -196,7 +189,7 @@ def test_permuting_the_rows_permutes_the_result(mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_working_in_chunks_changes_nothing(mode, monkeypatch):
     whole = [apply(mode, *random_clips(seed)) for seed in range(20)]
-    for module in (ops.relabeling, ops.correction):
+    for module in (ops.relabeling, ops.noise_model):
         monkeypatch.setattr(module, "CHUNK_CLIPS", 7)
     for seed, found in enumerate(whole):
         for in_chunks, part in zip(apply(mode, *random_clips(seed)), found, strict=True):

@@ -3,8 +3,8 @@
 import pytest
 from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
 
-from ops.run_tables import load_tables
-from ops.tables import read_table
+from toolkit.clips.splits import load_tables
+from toolkit.clips.tables import read_table
 
 pytestmark = pytest.mark.needs_chromium
 

@@ -19,7 +19,7 @@ import relabel_noisy_data
 import run_noisy_rounds
 import train_2d_cnn
 from ops.errors import DataError
-from ops.round_report import label_quality
+from toolkit.rounds.report import label_quality
 
 
 def test_two_rounds_are_the_loop_by_hand(toy, rounds_flags, training_flags, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""score_predictions.py and ops.scoring: hand-worked figures, parts, degenerate tables, the CSV."""
+"""score_predictions.py and its module: hand-worked figures, parts, degenerate tables, the CSV."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,8 @@ import pytest
 
 import score_predictions
 from ops.errors import DataError
-from ops.metrics import lwlrap
-from ops.scoring import bootstrap_interval, score
+from ops.metrics import bootstrap_interval, lwlrap
+from toolkit.prediction.scoring import score
 
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]])
 SCORES = np.array([[0.9, 0.2, 0.3], [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], [0.3, 0.8, 0.1]])

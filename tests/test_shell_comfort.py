@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops import cli, console
-from ops.errors import DataError
-from ops.files import read_json
-from ops.help_texts import _fill
-from ops.suggestions import nearest, nearest_path
-from ops.tables import read_table
+from ops.errors import DataError, nearest
+from toolkit.cli import parser as cli
+from toolkit.cli.help import _fill
+from toolkit.clips.tables import read_table
+from toolkit.system import console
+from toolkit.system.files import read_json
+from toolkit.system.suggestions import nearest_path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
@@ -56,7 +57,12 @@ def test_scripts_are_marked_for_completion_and_end_in_one_line(script):
 
 def test_progress_bars_and_notes_come_from_the_console_alone():
     """Else --quiet would not reach them."""
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("ops/*.py"), *ROOT.glob("networks/*.py")]:
+    for path in [
+        *ROOT.glob("*.py"),
+        *ROOT.glob("ops/**/*.py"),
+        *ROOT.glob("toolkit/**/*.py"),
+        *ROOT.glob("networks/*.py"),
+    ]:
         if path.name != "console.py":
             assert not re.search(r"^\s*(from|import) tqdm", path.read_text(), flags=re.MULTILINE), path
 

@@ -7,11 +7,11 @@ import soundfile
 from strategy_calls import apply, kept
 
 import relabel_noisy_data
-from ops.correction import correct_labels
 from ops.errors import DataError
-from ops.predictions import Predictions, write_predictions
-from ops.run_tables import load_tables
-from ops.tables import read_weights
+from ops.noise_model import correct_labels
+from toolkit.clips.splits import load_tables
+from toolkit.clips.tables import read_weights
+from toolkit.runs.predictions import Predictions, write_predictions
 
 # Quota.
 

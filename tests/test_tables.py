@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ops.errors import DataError
-from ops.tables import read_table, scan_table, write_table
+from toolkit.clips.tables import read_table, scan_table, write_table
 
 COLUMNS = ["fname", "labels"]
 

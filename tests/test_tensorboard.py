@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 
 import train_2d_cnn
 from ops.features import parse_features
-from ops.spectrogram_images import COLOURS, colourise, picture_of
+from ops.spectrograms import COLOURS, colourise, picture_of
 
 
 def hparams_rows(folder) -> dict[str, tuple[dict, dict]]:

@@ -11,9 +11,10 @@ from torch import nn
 
 from ops.batching import TrainingBatches
 from ops.errors import DataError
-from ops.interruption import Interrupted, StopRequest
+from ops.logits import sigmoid
 from ops.losses import bce_loss
-from ops.training import Trainer, predict, probabilities
+from toolkit.system.interruption import Interrupted, StopRequest
+from toolkit.training.trainer import Trainer, predict
 
 
 class TinyModel(nn.Module):
@@ -236,7 +237,7 @@ def test_predictions_come_in_the_tables_order_and_name_unreadable_clips():
 
 def test_probabilities_keep_apart_what_float32_would_tie():
     logits = np.array([[20.0, 21.0]], dtype=np.float32)
-    first, second = probabilities(logits)[0]
+    first, second = sigmoid(logits)[0]
     assert first < second < 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ops import transforms
-from ops.audio import SAMPLE_RATE
+from ops.sampling import SAMPLE_RATE
 from ops.transforms import (
     DEFAULT_EFFECTS,
     EFFECT_RANGES,

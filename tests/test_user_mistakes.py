@@ -24,9 +24,9 @@ import report_experiment
 import review_labels
 import score_predictions
 import train_2d_cnn
-from ops import cli
-from ops.audio import read_audio
 from ops.errors import DataError
+from toolkit.cli import parser as cli
+from toolkit.clips.sound_files import read_audio
 
 ROOT = Path(__file__).resolve().parent.parent
 

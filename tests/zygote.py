@@ -27,8 +27,9 @@ import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402
 from networks.blocks import BatchNorm1d, BatchNorm2d  # noqa: E402
-from ops import cli, training  # noqa: E402
-from ops.summaries import FoldSummaries  # noqa: E402
+from toolkit.cli import parser as cli  # noqa: E402
+from toolkit.runs.summaries import FoldSummaries  # noqa: E402
+from toolkit.training import trainer  # noqa: E402
 
 SCRIPTS = {
     "train_2d_cnn": train_2d_cnn,
@@ -61,7 +62,7 @@ def trace_to(path: str) -> None:
     """Fixes batch norms and appends to path: a line a batch, [[fname, checksum], ...], and a line a loss."""
     for norm in (BatchNorm1d, BatchNorm2d):
         norm.train = lambda self, mode=True: torch.nn.Module.train(self, False)
-    train_batch = training.Trainer._train_batch
+    train_batch = trainer.Trainer._train_batch
 
     def write(line) -> None:
         with open(path, "a") as file:
@@ -72,7 +73,7 @@ def trace_to(path: str) -> None:
         write([[name, zlib.crc32(signal[:length].numpy())] for name, signal, length in rows])
         return train_batch(self, batch, *arguments)
 
-    training.Trainer._train_batch = traced
+    trainer.Trainer._train_batch = traced
     FoldSummaries.training_step = lambda self, step, loss, *_: write({"step": step, "loss": loss})
 
 

@@ -1,0 +1,75 @@
+"""The headers of all clips of a table, read in parallel before anything long starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ops.errors import DataError
+from toolkit.clips.sound_files import MissingAudioError, read_header
+from toolkit.system import processes
+from toolkit.system.console import progress
+from toolkit.system.suggestions import nearest_path
+
+SHOWN = 10  # problems named of those found
+
+
+def clip_path(data_dir: str | Path, fname: str) -> Path:
+    """The clip's file. Raises DataError where fname leads out of data_dir (absolute, .., link)."""
+    root = os.path.realpath(data_dir)
+    path = os.path.join(data_dir, fname)
+    if "\0" in fname or not os.path.realpath(path).startswith(os.path.join(root, "")):
+        raise DataError(f"{fname!r} leads out of its folder {data_dir}; expected a file inside it")
+    return Path(path)
+
+
+def probe_clips(
+    fnames: Sequence[str], data_dir: str | Path, table: str | Path
+) -> tuple[list[Path], list[int | DataError]]:
+    """Paths and lengths (samples at 44,100 Hz) by the headers, a DataError where a clip is unusable.
+
+    Raises DataError where the folder is missing or an fname leads out of it. Under torchrun each process
+    reads its share of the clips.
+    """
+    if not Path(data_dir).is_dir():
+        near = nearest_path(data_dir)
+        raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none{near}")
+    return _probe(fnames, lambda fname: clip_path(data_dir, fname))
+
+
+def probe_files(paths: Sequence[Path]) -> list[int | DataError]:
+    """Lengths (samples at 44,100 Hz) by the files' headers, a DataError where one is unusable."""
+    return _probe(paths, Path)[1]
+
+
+def _probe(
+    clips: Sequence[str | Path], locate: Callable[[str | Path], Path]
+) -> tuple[list[Path], list[int | DataError]]:
+    def probe(clip: str | Path) -> tuple[Path, int | DataError]:
+        path = locate(clip)
+        try:
+            return path, read_header(path).n_samples
+        except DataError as error:
+            return path, error
+
+    with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:
+        own = clips[processes.rank() :: processes.world_size()]
+        probed = pool.map(probe, own)
+        bar = progress(probed, total=len(own), desc="checking clips", unit="clip", delay=2)
+        parts = processes.gather(list(bar))
+    found = [parts[row % len(parts)][row // len(parts)] for row in range(len(clips))]
+    return [path for path, _ in found], [length for _, length in found]
+
+
+def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
+    if errors:
+        shown = "; ".join(str(error) for error in errors[:SHOWN])
+        more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+        missing = next((error for error in errors if isinstance(error, MissingAudioError)), None)
+        near = nearest_path(missing.path) if missing is not None else ""
+        raise DataError(
+            f"{table}: {len(errors)} of its clips cannot be used: {shown}{more}{near}. "
+            "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
+        )

@@ -1,0 +1,110 @@
+"""Class maps, and label cells ("Bark,Run") <-> multi-hot arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ops.errors import DataError, nearest
+from toolkit.system.files import read_json
+
+
+def split_labels(cell: str) -> list[str]:
+    """The class names in a label cell: "Bark,Run" -> ["Bark", "Run"]; an empty cell has none."""
+    return [name for name in (part.strip() for part in cell.split(",")) if name]
+
+
+def join_labels(names: Iterable[str]) -> str:
+    return ",".join(names)
+
+
+def make_class_map(cells: Iterable[str]) -> dict[str, int]:
+    """Sorted class names of all cells -> indices 0..C-1."""
+    names = sorted({name for cell in cells for name in split_labels(cell)})
+    return {name: index for index, name in enumerate(names)}
+
+
+def load_class_map(path: str | Path) -> dict[str, int]:
+    """Reads a class map, {class name: index}, in the order of its indices.
+
+    Raises DataError unless it is a JSON object whose values are 0..C-1, each once.
+    """
+    expected = "a class map, a JSON object {class name: index 0..C-1}"
+    remedy = "make it with create_class_map.py"
+    content = read_json(path, f"{expected} ({remedy})")
+    if not isinstance(content, dict) or not content:
+        raise DataError(f"{path}: expected {expected}, found {_short(content)}; {remedy}")
+    for name, index in content.items():
+        if type(index) is not int:
+            raise DataError(f"{path}: expected {expected}, found {name!r}: {_short(index)}; {remedy}")
+        if split_labels(name) != [name]:
+            raise DataError(
+                f"{path}: expected class names without commas or outer spaces, found {name!r}; {remedy}"
+            )
+        if not can_name_a_column(name):
+            # Else predictions could not be written, at the end of a training run.
+            raise DataError(
+                f"{path}: {name!r} cannot be the name of a column of predictions; rename the class"
+            )
+    if sorted(content.values()) != list(range(len(content))):
+        raise DataError(
+            f"{path}: expected the indices 0..{len(content) - 1}, each once, "
+            f"found {_short(sorted(content.values()))}; {remedy}"
+        )
+    return dict(sorted(content.items(), key=lambda item: item[1]))
+
+
+def encode_labels(
+    cells: Iterable[str], class_map: dict[str, int], table: str | Path, fnames: Iterable[str]
+) -> np.ndarray:
+    """Label cells -> multi-hot (clips, classes) float32.
+
+    Raises DataError naming the table, the first clip and all labels that the class map lacks.
+    """
+    cells = list(cells)
+    multi_hot = np.zeros((len(cells), len(class_map)), dtype=np.float32)
+    unknown: dict[str, str] = {}
+    for row, (cell, fname) in enumerate(zip(cells, fnames, strict=True)):
+        for name in split_labels(cell):
+            index = class_map.get(name)
+            if index is None:
+                unknown.setdefault(name, fname)
+            else:
+                multi_hot[row, index] = 1.0
+    if unknown:
+        name, fname = next(iter(unknown.items()))
+        more = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
+        raise DataError(
+            f"{table}: label {with_nearest(name, class_map)} of clip {fname!r}{more} not in the class map of "
+            f"{len(class_map)} classes; correct the table, or make the class map from it with "
+            "create_class_map.py"
+        )
+    return multi_hot
+
+
+def with_nearest(name: str, class_map: dict[str, int]) -> str:
+    """A name that the class map lacks, quoted, with the class that it may be a misspelling of."""
+    return f"{name!r}{nearest(name, class_map)}"
+
+
+def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:
+    """Multi-hot (clips, classes) -> label cells, names in class-map order."""
+    return [join_labels(class_names[i] for i in np.flatnonzero(row)) for row in multi_hot]
+
+
+def can_name_a_column(name: str) -> bool:
+    """Whether predictions, which have the column fname, may have one of this name for a class."""
+    if name == "fname":
+        return False
+    try:
+        name.encode()  # JSON can spell half a surrogate pair
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

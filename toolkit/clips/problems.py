@@ -1,0 +1,114 @@
+"""Kinds of problems of a run's tables, and how all that were found are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ops.errors import DataError, ProblemsError
+from toolkit.clips.checks import SHOWN
+from toolkit.clips.tables import ONE_CELL
+
+UNUSABLE = "unusable table, class map or folder"
+KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
+REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """remedy: what to do about an error, empty for a warning; detailed: the summary tells the details.
+
+    of_clip: the clip alone is unusable, and training can go on without it.
+    """
+
+    remedy: str = ""
+    detailed: bool = False
+    of_clip: bool = False
+
+    @property
+    def stops_training(self) -> bool:
+        return bool(self.remedy)
+
+
+KINDS = {  # in the order of the report
+    UNUSABLE: Kind("give another path, or make it anew", True),
+    "malformed row": Kind(f"correct these rows ({ONE_CELL})", True),
+    "duplicate fname": Kind("remove the extra rows"),
+    "unsafe fname": Kind("keep all clips of a table inside its folder"),
+    "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
+    "wrong weight": Kind("correct these weights, from 0 to 1, or remove the column", True),
+    "missing": Kind(REPAIR, of_clip=True),
+    "empty": Kind(REPAIR, of_clip=True),
+    "unreadable": Kind(REPAIR, of_clip=True),
+    KNOWN_BAD: Kind(detailed=True),
+    "silent": Kind(),
+    "truncated": Kind(detailed=True),
+    "shorter than one window": Kind(detailed=True),
+    "other sample rate": Kind(detailed=True),
+    "several channels": Kind(detailed=True),
+    "without labels": Kind(),
+    "class with fewer clips than folds": Kind(detailed=True),
+    "file that is not in the table": Kind(),
+    "same audio in training and test": Kind(detailed=True),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem of a table; fname is empty where it is no clip's."""
+
+    kind: str
+    table: str
+    fname: str
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """How the summary names it."""
+        if not self.fname:
+            return self.detail
+        fname = self.fname if self.fname.isprintable() else repr(self.fname)
+        return f"{fname} ({self.detail})" if KINDS[self.kind].detailed else fname
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """Raises a DataError that tells all problems and what to do about them, a line a kind."""
+    if len(problems) == 1 and problems[0].kind == UNUSABLE:
+        raise DataError(problems[0].detail)  # it says where and what to do
+    if problems:
+        raise ProblemsError([line for _, line in _lines_by_kind(problems)])
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    order = list(KINDS)
+    return sorted(problems, key=lambda problem: order.index(problem.kind))
+
+
+def summary(problems: Sequence[Problem]) -> list[str]:
+    """A line a kind of problem: the count, the first ten names by table, what to do; then the totals."""
+    lines = [
+        f"{'error' if KINDS[kind].stops_training else 'warning'}: {line}"
+        for kind, line in _lines_by_kind(problems)
+    ]
+    errors = count_errors(problems)
+    return [
+        *lines,
+        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
+    ]
+
+
+def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
+    for kind in dict.fromkeys(problem.kind for problem in problems):
+        of_kind = [problem for problem in problems if problem.kind == kind]
+        tables: dict[str, list[str]] = {}
+        for problem in of_kind[:SHOWN]:
+            tables.setdefault(problem.table, []).append(problem.name.removeprefix(f"{problem.table}: "))
+        shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
+        more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
+        remedy = f"; {KINDS[kind].remedy}" if KINDS[kind].remedy else ""
+        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}{remedy}".splitlines())
+
+
+def count_errors(problems: Sequence[Problem]) -> int:
+    """Of the problems, those that would stop training."""
+    return sum(KINDS[problem.kind].stops_training for problem in problems)

@@ -1,0 +1,270 @@
+"""All that is wrong with the clips of a run's tables, found at once and before training.
+
+`check_sources` finds everything, as check_data.py does; `check_headers` what would stop a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ops.errors import DataError
+from ops.sampling import SAMPLE_RATE
+from toolkit.clips.checks import clip_path
+from toolkit.clips.known_bad import known_bad_clips
+from toolkit.clips.labels import load_class_map, split_labels, with_nearest
+from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, Problem, in_order
+from toolkit.clips.sound_files import (
+    EmptyAudioError,
+    MissingAudioError,
+    missing_bytes,
+    read_audio,
+    read_header,
+)
+from toolkit.clips.tables import MalformedRow, has_column, is_weight, scan_table
+from toolkit.system.console import progress
+from toolkit.system.suggestions import nearest_path
+
+SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
+
+
+@dataclass
+class Source:
+    """A table and the folder of its clips; check_sources fills in the cells of its sound rows."""
+
+    table: str
+    data_dir: str
+    role: str  # "curated", "noisy" or "test"
+    labels: dict[str, str] = field(default_factory=dict)  # fname -> label cell
+    clips: dict[str, tuple[Path, int]] = field(default_factory=dict)  # usable ones: path, samples
+    is_whole: bool = False  # the table could be read to its end
+    drop_known_bad: bool = False
+    dropped: dict[str, str] = field(default_factory=dict)  # rows left out so: fname -> what is wrong
+
+
+def check_sources(
+    sources: Sequence[Source],
+    classmap: str | None,
+    n_folds: int,
+    n_fft: int | None,
+    n_threads: int,
+) -> list[Problem]:
+    """Reads all tables, every clip and the folders' listings; gives the problems in the order of KINDS.
+
+    Args:
+        sources: the tables of a run.
+        classmap: path of the class map; None: labels are not compared with one.
+        n_folds: classes with fewer curated clips are reported.
+        n_fft: window of the front end in samples; None: no clip counts as too short.
+        n_threads: clips read at a time.
+    """
+    problems, class_map = [], None
+    if classmap is not None:
+        try:
+            class_map = load_class_map(classmap)
+        except DataError as error:
+            problems.append(_unusable(classmap, str(error)))
+    problems += _table_problems(sources, class_map)
+    for source in sources:
+        if source.role == "curated" and source.is_whole:
+            problems += _small_classes(source, class_map, n_folds)
+    problems += _clip_problems(sources, lambda path: _examine(path, n_fft), n_threads)
+    problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
+    return in_order(problems)
+
+
+def check_headers(
+    sources: Sequence[Source], class_map: dict[str, int], decode: bool = False
+) -> list[Problem]:
+    """The quick part of check_sources: what would stop a run, from tables and clips' headers alone.
+
+    Fills in the sources' rows and usable clips. With `decode` every sample is read, which takes as long
+    as an epoch's reading.
+    """
+
+    def probe(path: Path) -> _Examined:
+        n_samples = len(read_audio(path)) if decode else read_header(path).n_samples
+        return _Examined([], path, n_samples)
+
+    problems = _table_problems(sources, class_map)
+    problems += _clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
+    return in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
+
+
+def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None) -> list[Problem]:
+    problems: list[Problem] = []
+    for source in sources:
+        problems += _read_rows(source)
+        if source.role == "curated":
+            problems += _known_bad(source)
+        if source.role != "test":
+            problems += _label_problems(source, class_map)
+        if source.role == "noisy" and source.is_whole and has_column(source.table, "weight"):
+            problems += _weight_problems(source)
+    return problems
+
+
+def _read_rows(source: Source) -> Iterator[Problem]:
+    columns = ["fname"] if source.role == "test" else ["fname", "labels"]
+    rows: dict[str, list[int]] = {}
+    try:
+        for number, cells in scan_table(source.table, columns):
+            if isinstance(cells, MalformedRow):
+                yield Problem("malformed row", source.table, "", cells.found)
+            elif not cells[0].strip():
+                yield Problem("malformed row", source.table, "", f"row {number} has an empty fname")
+            else:
+                rows.setdefault(cells[0], []).append(number)
+                source.labels.setdefault(cells[0], cells[-1])
+        source.is_whole = True
+        if not rows:
+            yield _unusable(source.table, f"{source.table}: expected rows, found none")
+    except DataError as error:
+        yield _unusable(source.table, str(error))
+    if not os.path.isdir(source.data_dir):
+        near = nearest_path(source.data_dir)
+        yield _unusable(
+            source.table, f"{source.data_dir}: expected the folder with the clips, found none{near}"
+        )
+    for fname, numbers in rows.items():
+        if len(numbers) > 1:
+            yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")
+
+
+def _weight_problems(source: Source) -> Iterator[Problem]:
+    for _, cells in scan_table(source.table, ["fname", "weight"]):
+        if not isinstance(cells, MalformedRow) and not is_weight(cells[1]):
+            yield Problem("wrong weight", source.table, cells[0], repr(cells[1]))
+
+
+def _known_bad(source: Source) -> list[Problem]:
+    known_bad = known_bad_clips(source.labels, must_exist=source.drop_known_bad)
+    if not source.drop_known_bad:
+        return [Problem(KNOWN_BAD, source.table, fname, error) for fname, error in known_bad.items()]
+    source.dropped = known_bad
+    for fname in known_bad:
+        del source.labels[fname]
+    return []
+
+
+def _unusable(path: str, detail: str) -> Problem:
+    return Problem(UNUSABLE, path, "", detail)
+
+
+def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterator[Problem]:
+    for fname, cell in source.labels.items():
+        names = split_labels(cell)
+        unknown = [name for name in names if class_map is not None and name not in class_map]
+        if unknown:
+            named = ", ".join(with_nearest(name, class_map) for name in unknown)
+            detail = f"{named} not in the class map"
+            yield Problem("unknown label", source.table, fname, detail)
+        if not names:
+            yield Problem("without labels", source.table, fname, "its label cell is empty")
+
+
+def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: int) -> Iterator[Problem]:
+    clips = Counter(name for cell in source.labels.values() for name in set(split_labels(cell)))
+    for name in class_map or sorted(clips):
+        if clips[name] < n_folds:
+            detail = f"{name!r} has {clips[name]} clips for {n_folds} folds"
+            yield Problem("class with fewer clips than folds", source.table, "", detail)
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What a clip's file shows: (kind, detail) of its problems, its samples' number and digest."""
+
+    found: list[tuple[str, str]]
+    path: Path | None = None
+    n_samples: int = 0
+    digest: bytes | None = None
+
+
+def _clip_problems(
+    sources: Sequence[Source], examine: Callable[[Path], _Examined], n_threads: int
+) -> list[Problem]:
+    """Problems of every clip's file, and clips of the same digest in training and test."""
+    readable = [source for source in sources if os.path.isdir(source.data_dir)]
+    jobs = [(source, fname) for source in readable for fname in source.labels]
+    problems: list[Problem] = []
+    training: dict[bytes, tuple[str, str]] = {}  # digest of the samples -> table and fname
+    test: list[tuple[bytes, str, str]] = []
+
+    def run(job: tuple[Source, str]) -> _Examined:
+        source, fname = job
+        try:
+            path = clip_path(source.data_dir, fname)
+        except DataError as error:
+            return _Examined([("unsafe fname", str(error))])
+        try:
+            return examine(path)
+        except DataError as error:
+            kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
+            return _Examined([(kind, str(error))])
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)
+        for (source, fname), examined in zip(jobs, results, strict=True):
+            problems += [Problem(kind, source.table, fname, detail) for kind, detail in examined.found]
+            if examined.path is not None:
+                source.clips[fname] = examined.path, examined.n_samples
+            if examined.digest and source.role == "test":
+                test.append((examined.digest, source.table, fname))
+            elif examined.digest:
+                training.setdefault(examined.digest, (source.table, fname))
+    for digest, table, fname in test:
+        if digest in training:
+            twin = training[digest]
+            detail = f"as {twin[1]!r} of {twin[0]}"
+            problems.append(Problem("same audio in training and test", table, fname, detail))
+    return problems
+
+
+def _examine(path: Path, n_fft: int | None) -> _Examined:
+    """Everything about a clip; silence has no digest: silent clips of one length are all the same."""
+    header, audio = read_header(path), read_audio(path)
+    found = []
+    silent = bool(np.ptp(audio) < SILENCE)
+    if silent:
+        found.append(("silent", f"all its {len(audio)} samples are {audio[0]:.4g}"))
+    if n_fft is not None and len(audio) < n_fft:
+        found.append(("shorter than one window", f"{len(audio)} of {n_fft} samples"))
+    if header.sample_rate != SAMPLE_RATE:
+        found.append(("other sample rate", f"{header.sample_rate} Hz"))
+    if header.channels > 1:
+        found.append(("several channels", f"{header.channels} channels"))
+    lacking = missing_bytes(path)
+    if lacking:
+        found.append(("truncated", f"its header declares {lacking} bytes more than there are"))
+    digest = None if silent else hashlib.blake2b(audio.data).digest()
+    return _Examined(found, path, len(audio), digest)
+
+
+def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Problem]:
+    """Files of the folders that no table lists; folders may be shared, or lie within each other."""
+    folders: dict[str, list[Source]] = {}
+    for source in sources:
+        folders.setdefault(os.path.realpath(source.data_dir), []).append(source)
+        paths = [os.path.join(source.data_dir, fname) for fname in source.labels if "\0" not in fname]
+        listed |= {os.path.realpath(path) for path in [source.table, *paths]}
+    for folder, owners in folders.items():
+        if not all(source.is_whole for source in owners):
+            continue
+        tables = ", ".join(source.table for source in owners)
+        for parent, folders_below, names in os.walk(folder):
+            folders_below[:] = [name for name in folders_below if not name.startswith(".")]
+            for name in sorted(names):
+                path = os.path.join(parent, name)
+                real = os.path.realpath(path)
+                if not name.startswith(".") and real not in listed:  # hidden files are the system's
+                    listed.add(real)
+                    fname = os.path.relpath(path, folder)
+                    yield Problem("file that is not in the table", tables, fname, f"in {folder}")

@@ -1,0 +1,185 @@
+"""CSV tables of clips: reading and writing, with every row keyed by its `fname`."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ops.errors import DataError
+from toolkit.system.files import write_atomically
+from toolkit.system.suggestions import nearest_path
+
+ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
+
+
+class MalformedRow(DataError):
+    """A row of more or fewer cells than the first line; `found` says so without table and remedy."""
+
+    def __init__(self, path: str | Path, found: str):
+        super().__init__(f"{path}: {found}; {ONE_CELL}")
+        self.found = found
+
+
+def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
+    """Reads the given columns of a CSV table, with `others` all further ones too, as text.
+
+    Rows are in the file's order; the first of the columns names the clips. Raises DataError where the
+    file is missing or no CSV, a column is missing, a row has more or fewer cells than the first line
+    (as unquoted labels give), or an fname is empty or stands twice.
+    """
+    expected = f"a CSV table with the columns {', '.join(columns)}"
+    if others:
+        header = next(_csv_rows(path, expected), [])
+        check_columns(header, path, columns, expected)
+        columns = [*columns, *(name for name in header if name not in columns)]
+    cells = []
+    for _, row in scan_table(path, columns):
+        if isinstance(row, DataError):
+            raise row
+        cells.append(row)
+    if not cells:
+        raise DataError(f"{path}: expected {expected}, found no rows")
+    frame = pd.DataFrame(cells, columns=list(columns), dtype=str)
+    check_fnames(frame[columns[0]], path)
+    return frame
+
+
+def has_column(path: str | Path, name: str) -> bool:
+    """Whether a CSV table's first line names the column."""
+    return name in next(_csv_rows(path, "a CSV table"), [])
+
+
+def is_weight(cell: str) -> bool:
+    """Whether a cell of the column `weight` is a number from 0 to 1."""
+    try:
+        return 0 <= float(cell) <= 1
+    except ValueError:
+        return False
+
+
+def read_weights(noisy_table: str) -> dict[str, float]:
+    """fname -> weight of its loss, where a noisy table has the column `weight`; else nothing."""
+    if not has_column(noisy_table, "weight"):
+        return {}
+    frame = read_table(noisy_table, ["fname", "weight"])
+    bad = frame[~frame["weight"].map(is_weight)]
+    if len(bad):
+        raise DataError(
+            f"{noisy_table}: expected weights from 0 to 1, found {bad['weight'].iloc[0]!r} for clip "
+            f"{bad['fname'].iloc[0]!r} ({len(bad)} such rows); correct them or remove the column"
+        )
+    return dict(zip(frame["fname"], frame["weight"].map(float).tolist(), strict=True))
+
+
+def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | MalformedRow]]:
+    """Yields each row's number, from 1, and its cells in the given columns, as text.
+
+    In place of the cells a MalformedRow where their number differs from the first line's. Raises
+    DataError where the file is missing or no CSV, or a column is missing.
+    """
+    expected = f"a CSV table with the columns {', '.join(columns)}"
+    rows = _csv_rows(path, expected)
+    header = next(rows, [])
+    check_columns(header, path, columns, expected)
+    positions = [header.index(name) for name in columns]
+    for number, row in enumerate(rows, start=1):
+        if len(row) == len(header):
+            yield number, [row[position] for position in positions]
+        elif row:  # no blank line
+            found = (
+                f"row {number} has {len(row)} cells, expected {len(header)} as in the first line, found "
+                f"{','.join(row)[:80]!r}"
+            )
+            yield number, MalformedRow(path, found)
+
+
+def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
+    """Reads a CSV table whose columns are numbers but for `fname`, which is text."""
+    header = next(_csv_rows(path, expected), [])
+    check_columns(header, path, ["fname"], expected)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            frame = pd.read_csv(
+                path,
+                names=header,  # pandas would rename columns without a name
+                header=0,
+                dtype={"fname": str},
+                na_filter=False,
+                encoding="utf-8-sig",
+                index_col=False,
+            )
+    except (ValueError, OverflowError, OSError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: expected {expected}, found no valid one ({reason})") from error
+    if not len(frame):
+        raise DataError(f"{path}: expected {expected}, found no rows")
+    check_fnames(frame["fname"], path)
+    # pandas takes a column of True and False for booleans; for probabilities these are no numbers.
+    return frame.astype({name: str for name in frame.select_dtypes(bool)})
+
+
+def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            yield from csv.reader(file, strict=True)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected {expected}, but it does not exist{nearest_path(path)}; check the path"
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected {expected}, but it cannot be read ({error.strerror or error})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected {expected}, found no valid one: it is not in UTF-8 ({error}); save it as UTF-8"
+        ) from error
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path}: expected {expected}, found no valid one ({error})") from error
+
+
+def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str], expected: str) -> None:
+    """Raises DataError where a column is missing from the first line, or stands in it twice."""
+    missing = [name for name in columns if name not in header]
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if missing and other:
+        raise DataError(
+            f"{path}: expected {expected}, found cells separated by {other!r} in its first line; separate "
+            "them by commas"
+        )
+    if missing:
+        raise DataError(
+            f"{path}: expected {expected}, found no column {', '.join(map(repr, missing))} in its first "
+            "line; add it, or check that this is the right file"
+        )
+    twice = [name for name in header if list(header).count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} stands twice in its first line; rename one")
+
+
+def check_fnames(fnames: pd.Series, path: str | Path) -> None:
+    """Raises DataError where an fname is empty or stands twice."""
+    empty = fnames.index[fnames.str.strip() == ""]
+    if len(empty):
+        raise DataError(f"{path}: row {empty[0] + 1} has an empty fname; name its clip or remove it")
+    duplicated = fnames[fnames.duplicated()]
+    if len(duplicated):
+        raise DataError(
+            f"{path}: expected each fname once, found {duplicated.iloc[0]!r} twice "
+            f"({len(duplicated)} rows too many); remove the extra rows"
+        )
+
+
+def write_table(path: str | Path, frame: pd.DataFrame) -> None:
+    """Writes a CSV table whole or not at all; floats with the digits that read back the same."""
+    texts = [*frame.columns, *frame.select_dtypes(exclude="number").to_numpy(dtype=object).ravel()]
+    # Python < 3.13 leaves these unquoted: read back, a carriage return would end the row and a byte
+    # order mark would vanish.
+    unsafe = any(mark in str(text) for text in texts for mark in "\r\ufeff")
+    quoting = csv.QUOTE_NONNUMERIC if unsafe else csv.QUOTE_MINIMAL
+    write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting))

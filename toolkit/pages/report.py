@@ -1,0 +1,139 @@
+"""What a report shows of an experiment: curves, classes, confusions, the clips it got most wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ops.errors import DataError
+from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.relabeling import label_margins
+from toolkit.clips.checks import clip_path
+from toolkit.pages.clip_media import ClipMedia
+from toolkit.runs.experiment import Experiment
+from toolkit.runs.history import read_history
+from toolkit.runs.out_of_fold import OutOfFold, read_out_of_fold
+from toolkit.system.console import progress
+
+TOP = 5  # scores shown of a clip
+CONFUSIONS = 25
+
+
+def validated_clips(experiment: Experiment, train_df: str) -> OutOfFold | None:
+    """The clips of all finished folds, with predictions and labels; None where no fold is finished."""
+    results = experiment.results()
+    done = [k for k in range(experiment.config["data"]["n_folds"]) if "metric" in results.get(f"fold{k}", {})]
+    if not done:
+        return None
+    if not Path(train_df).is_file():
+        raise DataError(
+            f"{train_df}: expected the table that the experiment was trained on, but it does not exist; "
+            "give it with --train_df"
+        )
+    return read_out_of_fold(experiment, done, train_df, "give the table with --train_df")
+
+
+def report_data(
+    experiment: Experiment, clips: OutOfFold | None, data_dir: str, media: ClipMedia, max_clips: int
+) -> dict[str, Any]:
+    """All that the page shows, as JSON's types."""
+    config = experiment.config
+    data = {
+        "name": experiment.directory.resolve().name,
+        "features": config["network"]["features"],
+        "folds": fold_curves(experiment),
+        "n_folds": config["data"]["n_folds"],
+        "settings": [
+            [section, key, _plain(value)]
+            for section in ("network", "data", "train")
+            for key, value in config[section].items()
+            if key != "classes"
+        ],
+        "metric": None,
+        "n_clips": 0,
+        "classes": [],
+        "confusions": [],
+        "clips": [],
+    }
+    if clips is not None:
+        data |= {
+            "metric": lwlrap(clips.truth, clips.scores),
+            "n_clips": len(clips.fnames),
+            "classes": class_rows(clips),
+            "confusions": confusion_rows(clips),
+            "clips": worst_clips(clips, data_dir, media, max_clips),
+        }
+    return data
+
+
+def fold_curves(experiment: Experiment) -> list[dict[str, Any]]:
+    """Each fold that began: its metric, its best epoch and its epochs as rows."""
+    results, folds = experiment.results(), []
+    for fold in range(experiment.config["data"]["n_folds"]):
+        path = experiment.history(fold)
+        result = results.get(f"fold{fold}", {})
+        if path.exists() or result:
+            rows = [list(vars(row).values()) for row in read_history(path)] if path.exists() else []
+            folds.append({"fold": fold, "finished": "metric" in result, "epochs": rows} | result)
+    return folds
+
+
+def class_rows(clips: OutOfFold) -> list[dict[str, Any]]:
+    """lwlrap and number of clips of each class, lowest first; classes without clips last."""
+    values, counts = lwlrap_per_class(clips.truth, clips.scores), clips.truth.sum(axis=0)
+    order = np.argsort(np.nan_to_num(values, nan=2.0), kind="stable")
+    return [{"name": clips.classes[i], "clips": int(counts[i]), "lwlrap": float(values[i])} for i in order]
+
+
+def confusion_rows(clips: OutOfFold) -> list[dict[str, Any]]:
+    """The pairs of a true and a wrong class above it that cost most; share: of all the lwlrap lost."""
+    costs, counts = confusion_costs(clips.truth, clips.scores)
+    total, labels = costs.sum(), clips.truth.sum()
+    pairs = np.argsort(-costs, axis=None, kind="stable")[:CONFUSIONS]
+    rows = []
+    for true, wrong in zip(*np.unravel_index(pairs, costs.shape), strict=True):
+        cost = float(costs[true, wrong])
+        if cost > 0:
+            names = {"true": clips.classes[true], "wrong": clips.classes[wrong]}
+            of = {"clips": int(counts[true, wrong]), "of_clips": int(clips.truth[:, true].sum())}
+            rows.append(names | of | {"cost": cost / float(labels), "share": cost / float(total)})
+    return rows
+
+
+def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: int) -> list[dict[str, Any]]:
+    """The clips that lost most lwlrap (of its labels' sum, not their mean), then by their margin."""
+    precision = lrap_per_clip(clips.truth, clips.scores)
+    lost = np.nan_to_num((1 - precision) * clips.truth.sum(axis=1), nan=0.0)
+    margins = label_margins(clips.truth, clips.scores)
+    order = np.lexsort((np.asarray(clips.fnames, dtype=object), margins, -lost))[:max_clips]
+    order = [row for row in order if lost[row] > 0]
+    if order and not Path(data_dir).is_dir():
+        raise DataError(f"{data_dir}: expected the folder with the clips; give it with --train_data_dir")
+    return [
+        {
+            "fname": clips.fnames[row],
+            "fold": int(clips.folds[row]),
+            "labels": [clips.classes[i] for i in np.flatnonzero(clips.truth[row])],
+            "lrap": float(precision[row]),
+            "scores": top_scores(clips.scores[row], clips.classes, clips.truth[row]),
+            **media.of(clip_path(data_dir, clips.fnames[row])),
+        }
+        for row in progress(order, desc="clips", unit="clip", delay=2)
+    ]
+
+
+def top_scores(scores: np.ndarray, classes: Sequence[str], own: np.ndarray) -> list[list[Any]]:
+    """[class, probability, rank] of a clip's highest classes and of its own ones, highest first."""
+    ranked = np.argsort(-scores, kind="stable")
+    return [
+        [classes[i], round(float(scores[i]), 4), rank]
+        for rank, i in enumerate(ranked, start=1)
+        if rank <= TOP or own[i]
+    ]
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else "yes" if value is True else "no" if value is False else str(value)

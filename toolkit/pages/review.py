@@ -1,0 +1,135 @@
+"""What a review shows of a relabeling: clips kept, dropped and changed, by disagreement."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from ops.errors import DataError
+from ops.relabeling import label_margins
+from toolkit.clips.checks import clip_path
+from toolkit.clips.labels import encode_labels, split_labels
+from toolkit.clips.tables import read_table
+from toolkit.pages.clip_media import ClipMedia
+from toolkit.pages.report import top_scores
+from toolkit.runs.predictions import Predictions
+from toolkit.system.console import progress
+
+STATUSES = ("kept", "dropped", "changed")
+DECISIONS = ("keep", "drop", "fix")
+
+
+def review_data(
+    noisy: pd.DataFrame, relabeled: pd.DataFrame, predictions: Predictions, paths: dict[str, str]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The whole tables and the disagreement of each clip, as JSON's types, and the rows' order.
+
+    Args:
+        noisy, relabeled: columns fname, labels; relabeled perhaps weight.
+        paths: of noisy, relabeled and predictions, for messages.
+
+    Returns:
+        data with classes, key (the same for the same content), counts of each status, table (a row a
+        noisy clip: fname, labels before, labels after or None where it was dropped), weights (a cell a
+        row, None where relabeled has none) and clips (parallel to table: status, margin, scores); order
+        (clips,): the rows by disagreement, highest first.
+    """
+    classes = predictions.classes
+    class_map = {name: index for index, name in enumerate(classes)}
+    fnames = noisy["fname"].tolist()
+    before = encode_labels(noisy["labels"], class_map, paths["noisy"], fnames) > 0.5
+    new = encode_labels(relabeled["labels"], class_map, paths["relabeled"], relabeled["fname"]) > 0.5
+    rows = pd.Index(relabeled["fname"]).get_indexer(noisy["fname"])
+    foreign = set(relabeled["fname"]) - set(fnames)
+    if foreign:
+        raise DataError(
+            f"{paths['relabeled']}: expected clips of {paths['noisy']} only, found {min(foreign)!r} "
+            f"({len(foreign)} in all); give the table that it was made from"
+        )
+    scores = predictions.rows_of(fnames, paths["predictions"])
+    cells = relabeled["labels"].tolist()
+    after = [None if row < 0 else cells[row] for row in rows]
+    changed = [row >= 0 and bool((new[row] != own).any()) for row, own in zip(rows, before, strict=True)]
+    status = [
+        "dropped" if a is None else "changed" if c else "kept" for a, c in zip(after, changed, strict=True)
+    ]
+    # How far the best other class stands above the labels that the clip came with.
+    margins = label_margins(before, scores)
+    table = [list(row) for row in zip(fnames, noisy["labels"].tolist(), after, strict=True)]
+    digest = hashlib.sha256(json.dumps([classes, table]).encode()).hexdigest()
+    clips = [
+        {"status": s, "margin": round(float(m), 4), "scores": top_scores(p, classes, b)}
+        for s, m, p, b in zip(status, margins, scores, before, strict=True)
+    ]
+    order = np.lexsort((np.asarray(fnames, dtype=object), margins))
+    counts = {name: status.count(name) for name in STATUSES}
+    weights = None
+    if "weight" in relabeled:
+        cells = relabeled["weight"].tolist()
+        weights = ["" if row < 0 else cells[row] for row in rows]
+    data = {"classes": classes, "key": digest[:16], "table": table, "weights": weights}
+    data |= {"counts": counts, "clips": clips}
+    return data, order
+
+
+def read_decisions(path: str | Path, data: dict[str, Any]) -> list[list[str]]:
+    """Rows fname, decision, labels that a page saved; DataError where one is not of this table."""
+    table = read_table(path, ["fname", "decision", "labels"])
+    foreign = set(table["fname"]) - {fname for fname, *_ in data["table"]}
+    if foreign:
+        raise DataError(
+            f"{path}: expected decisions on clips of the noisy table, found {min(foreign)!r} "
+            f"({len(foreign)} in all); give the decisions of this relabeling"
+        )
+    unknown = table[~table["decision"].isin(DECISIONS)]
+    if len(unknown):
+        decision, fname = unknown[["decision", "fname"]].iloc[0]
+        raise DataError(
+            f"{path}: expected the decisions {', '.join(DECISIONS)}, found {decision!r} of {fname!r}"
+        )
+    empty = table[(table["decision"] == "fix") & (table["labels"].map(split_labels).map(len) == 0)]
+    if len(empty):
+        raise DataError(f"{path}: expected labels for every fix, found none for {empty['fname'].iloc[0]!r}")
+    encode_labels(table["labels"], {name: i for i, name in enumerate(data["classes"])}, path, table["fname"])
+    return table.to_numpy().tolist()
+
+
+def choose_clips(order: Sequence[int], statuses: Sequence[str], max_clips: int) -> list[int]:
+    """At most max_clips rows in the given order, an equal share of each status as far as there are."""
+    groups = {name: [row for row in order if statuses[row] == name] for name in STATUSES}
+    chosen: set[int] = set()
+    left = max_clips
+    for number, group in enumerate(sorted(groups.values(), key=len)):
+        share = left // (len(STATUSES) - number)
+        chosen |= set(group[:share])
+        left -= min(share, len(group))
+    return [row for row in order if row in chosen]
+
+
+def add_media(
+    data: dict[str, Any], rows: Sequence[int], data_dir: str | Path, page: Path, media: ClipMedia | None
+) -> None:
+    """Gives the data the rows to show, each with its sound and picture, or without media a link."""
+    if not Path(data_dir).is_dir():
+        raise DataError(f"{data_dir}: expected the folder with the noisy clips, found none; check the path")
+    shown = []
+    for row in progress(rows, desc="clips", unit="clip", delay=2):
+        path = clip_path(data_dir, data["table"][row][0])
+        found = {"sound": relative_url(path, page)} if media is None else media.of(path)
+        shown.append({"row": int(row), **data["clips"][row], **found})
+    data["clips"] = shown
+
+
+def relative_url(path: Path, page: Path) -> str:
+    """The file as seen from the page, percent-encoded: works from a file manager and from a server."""
+    relative = os.path.relpath(os.path.abspath(path), os.path.abspath(page.parent))
+    url = quote(Path(relative).as_posix())
+    return url if url.startswith(("../", "./")) else f"./{url}"

@@ -1,0 +1,143 @@
+"""What rounds.csv says of a round: its noisy clips, its metrics, and how right the kept labels are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ops.errors import DataError
+from ops.metrics import lwlrap
+from ops.relabeling import parse_mode
+from toolkit.clips.labels import encode_labels, split_labels
+from toolkit.clips.tables import read_table
+from toolkit.rounds.plan import Plan, RoundsDirectory
+from toolkit.runs.experiment import Experiment
+from toolkit.runs.predictions import average, read_predictions
+
+
+def report_of_round(
+    number: int,
+    plan: Plan,
+    directory: RoundsDirectory,
+    experiment: Experiment,
+    noisy_truth_df: str | None,
+) -> dict[str, Any]:
+    """A row of rounds.csv, from what is on disk."""
+    row: dict[str, Any] = {
+        "round": number,
+        "mode": plan.modes[number - 1] if number else "",
+        "experiment": experiment.directory.name,
+        "noisy_clips": 0,
+        "changed_labels": 0,
+        "out_of_fold_lwlrap": experiment.results().get("metric"),
+        "holdout_lwlrap": holdout_lwlrap(experiment, plan.folds),
+    }
+    kept = {}
+    if number:
+        kept = label_sets(directory.table(number))
+        given = label_sets(plan.noisy_df)
+        row["noisy_clips"] = len(kept)
+        row["changed_labels"] = sum(labels != given[fname] for fname, labels in kept.items())
+    if noisy_truth_df:
+        row.update(label_quality(kept, label_sets(noisy_truth_df), noisy_truth_df))
+    return row
+
+
+def label_sets(table: Any) -> dict[str, frozenset[str]]:
+    """fname -> its labels."""
+    frame = read_table(table, ["fname", "labels"])
+    return {
+        fname: frozenset(split_labels(cell))
+        for fname, cell in zip(frame["fname"], frame["labels"], strict=True)
+    }
+
+
+def label_quality(
+    kept: dict[str, frozenset[str]], truth: dict[str, frozenset[str]], truth_df: str
+) -> dict[str, float | None]:
+    """Precision and recall of kept clips and of their labels; None where nothing was kept.
+
+    A clip is right where its labels are exactly the true ones. kept_precision: right clips of those
+    kept; kept_recall: of all noisy clips. label_precision: true labels of those given to kept clips;
+    label_recall: of all true labels of the noisy clips.
+    """
+    missing = [fname for fname in kept if fname not in truth]
+    if missing:
+        raise DataError(
+            f"{truth_df}: expected the true labels of every noisy clip, found none of {missing[0]!r} "
+            f"({len(missing)} missing in all); give the noisy clips' own table"
+        )
+    right = sum(labels == truth[fname] for fname, labels in kept.items())
+    common = sum(len(labels & truth[fname]) for fname, labels in kept.items())
+    n_given, n_true = sum(map(len, kept.values())), sum(map(len, truth.values()))
+    return {
+        "kept_precision": right / len(kept) if kept else None,
+        "kept_recall": right / len(truth) if kept else None,
+        "label_precision": common / n_given if n_given else None,
+        "label_recall": common / n_true if kept and n_true else None,
+    }
+
+
+def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
+    """lwlrap of the mean of the folds' holdout predictions; None without a holdout, or where undefined."""
+    data = experiment.config["data"]
+    if not data["holdout_size"]:
+        return None
+    tables = [
+        read_predictions(experiment.predictions(f"holdout_preds_fold_{fold}"), data["classes"])
+        for fold in folds
+    ]
+    mean = average(tables)
+    curated = read_table(data["train_df"], ["fname", "labels"]).set_index("fname")["labels"]
+    class_map = {name: index for index, name in enumerate(data["classes"])}
+    truth = encode_labels(curated[mean.fnames], class_map, data["train_df"], mean.fnames)
+    value = lwlrap(truth, mean.probabilities)
+    return None if np.isnan(value) else value
+
+
+def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
+    """The rows of a dry run's table, header first; counts a fold, as far as they are known before.
+
+    n_noisy clips are predicted; of these, and of those kept, --max_samples are trained on.
+    """
+    rows = [["round", "noisy clips", "training clips a fold", "epochs", "then", "state"]]
+    for number in range(plan.n_rounds):
+        most, cell, is_bound = 0, "none", False
+        if number:
+            mode = plan.modes[number - 1]
+            strategy, parameter = parse_mode(mode)
+            most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
+            is_bound = not strategy.whole
+            cell = f"{mode}: {'at most ' * is_bound}{most}"
+        most_drawn = plan.n_drawn(most)
+        curated, share = plan.clips_a_fold(number, n_curated, most_drawn)
+        clips = f"{round(curated)} curated"
+        if number:
+            clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
+        if number < plan.n_predicting:
+            then = f"predict {n_noisy} noisy clips{', out of fold' * plan.out_of_fold}"
+        else:
+            then = "the end" if number == len(plan.modes) else "the next"
+        epochs = str(plan.epochs(number, n_curated, plan.n_drawn(n_noisy), most_drawn))
+        if is_bound and plan.equal_steps:
+            epochs += " or more"
+        rows.append([str(number), cell, clips, epochs, then, "done" if number < n_done else "to do"])
+    return rows
+
+
+def shown(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """The rows of rounds.csv as cells of a printed table, header first; columns without a value go."""
+    frame = pd.DataFrame(rows).dropna(axis=1, how="all")
+    return [
+        list(frame.columns),
+        *[[_cell(value) for value in row] for row in frame.itertuples(index=False)],
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value) or "-"

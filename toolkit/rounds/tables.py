@@ -1,0 +1,109 @@
+"""A noisy table, predictions and a mode -> the next training run's noisy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ops.calibration import Calibration
+from ops.errors import DataError
+from ops.relabeling import Relabeling, check_mode, parse_mode
+from toolkit.clips.labels import decode_labels, encode_labels
+from toolkit.clips.tables import read_table, read_weights
+from toolkit.runs.predictions import bad_clips_path, read_predictions
+
+
+@dataclass(frozen=True)
+class Relabeled:
+    """table: fname, labels and, where the strategy weighs clips, weight; notes: lines for the user."""
+
+    table: pd.DataFrame
+    n_clips: int
+    n_changed: int
+    notes: list[str]
+
+    @property
+    def summary(self) -> str:
+        return f"kept {len(self.table)} of {self.n_clips} clips, {self.n_changed} with changed labels"
+
+
+def unread_clips(predictions: str | Path) -> list[str]:
+    """The clips that have no prediction of their own, only the others' mean."""
+    path = bad_clips_path(predictions)
+    return read_table(path, ["fname"])["fname"].tolist() if path.exists() else []
+
+
+def relabel_table(
+    noisy_df: str | Path,
+    prediction_paths: Sequence[str | Path],
+    mode: str,
+    calibrations: Sequence[Calibration] | None = None,
+) -> Relabeled:
+    """Applies a mode to a noisy table, joined with its predictions by fname.
+
+    Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
+    prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one
+    a prediction table; without, probabilities are taken as they are.
+    """
+    strategy, parameter = parse_mode(mode)
+    noisy = read_table(noisy_df, ["fname", "labels"])
+    n_clips, notes = len(noisy), []
+    unread = {name for path in prediction_paths for name in unread_clips(path)} & set(noisy["fname"])
+    if unread:
+        noisy = noisy[~noisy["fname"].isin(unread)].reset_index(drop=True)
+        notes.append(f"note: {len(unread)} clips could not be read in prediction and are left out")
+    if noisy.empty:
+        raise DataError(f"{noisy_df}: none of its {n_clips} clips could be read in prediction")
+    fnames = noisy["fname"].tolist()
+    classes: list[str] = []
+    tables = []
+    for index, path in enumerate(prediction_paths):
+        predictions = read_predictions(path)
+        if classes and predictions.classes != classes:
+            raise DataError(
+                f"{path}: expected the classes of {prediction_paths[0]} in the same order, found others; "
+                "give predictions of experiments with the same class map"
+            )
+        classes = predictions.classes
+        scores = predictions.rows_of(fnames, path)
+        tables.append(calibrations[index].apply(scores) if calibrations else scores)
+    check_mode(mode, len(classes))
+    class_map = {name: index for index, name in enumerate(classes)}
+    labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
+    scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
+
+    kept, new_labels, weights, wrong = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    unlabelled = kept & ~new_labels.any(axis=1)
+    if unlabelled.any():
+        notes.append(f"note: {unlabelled.sum()} clips have no label and are left out")
+        kept = kept & ~unlabelled
+    earlier = read_weights(str(noisy_df))
+    if earlier:  # an earlier relabeling's, or a review's
+        given = np.array([earlier[fname] for fname in fnames])
+        weights = given if weights is None else given * weights
+        notes.append(f"note: the weights of {noisy_df} stay, and multiply those of {mode}")
+    if weights is not None:
+        kept = kept & (weights > 0)
+    changed = (new_labels != labels).any(axis=1) & kept
+    # Labels that stay keep their spelling and order.
+    cells = noisy["labels"].to_numpy(dtype=object)
+    cells[changed] = decode_labels(new_labels[changed], classes)
+    table = pd.DataFrame({"fname": noisy["fname"], "labels": cells})
+    if weights is not None:
+        table["weight"] = weights
+    table = table[kept]
+    if strategy.whole and parameter > len(noisy):
+        notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
+    if wrong is not None and np.isnan(wrong):
+        notes.append(
+            "note: the predictions tell too little about the labels to believe or replace any; train longer"
+        )
+    elif wrong is not None:
+        notes.append(f"note: {wrong:.0%} of the labels are wrong, by an estimate from labels and predictions")
+    if not kept.any():
+        notes.append("note: no clip is left; training will need another --mode")
+    return Relabeled(table, n_clips, int(changed.sum()), notes)

@@ -1,0 +1,71 @@
+"""A table of experiments: the settings in which they differ, their metrics and durations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ops.errors import DataError, nearest
+from toolkit.runs.durations import training_seconds
+from toolkit.runs.experiment import Experiment, settings_of
+from toolkit.system.suggestions import nearest_path
+
+# Always shown, after the settings. Seconds are those of training, summed over folds.
+RESULTS = ["folds", "folds_mean", "metric", "seconds"]
+
+
+def find_experiments(folder: str | Path) -> list[Experiment]:
+    """The experiments in a folder, by name. Raises DataError where there is none."""
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder}: expected a folder of experiments, found none{nearest_path(folder)}")
+    paths = sorted(path.parent for path in Path(folder).glob("*/config.json"))
+    if not paths:
+        raise DataError(f"{folder}: expected experiments (folders with a config.json), found none")
+    return [Experiment.load(path) for path in paths]
+
+
+def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """A row an experiment: its name, the settings in which these differ, and RESULTS.
+
+    folds is "<done>/<all>"; folds_mean the mean of the done folds' metrics and metric the one over all
+    out-of-fold predictions, NaN where there is none.
+    """
+    settings = [settings_of(experiment.config) for experiment in experiments]
+    names = list(dict.fromkeys(name for row in settings for name in row))
+    differing = [name for name in names if len({repr(row.get(name)) for row in settings}) > 1]
+    rows = []
+    for experiment, own in zip(experiments, settings, strict=True):
+        results = experiment.results()
+        n_folds = experiment.config["data"]["n_folds"]
+        done = [results[f"fold{fold}"] for fold in range(n_folds) if f"fold{fold}" in results]
+        metrics = [fold["metric"] for fold in done if fold["metric"] is not None]
+        metric = results.get("metric")
+        rows.append(
+            {
+                "experiment": experiment.directory.name,
+                **{name: own.get(name) for name in differing},
+                "folds": f"{len(done)}/{n_folds}",
+                "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
+                "metric": np.nan if metric is None else metric,
+                "seconds": training_seconds(experiment.path("log")),
+            }
+        )
+    return pd.DataFrame(rows, columns=["experiment", *differing, *RESULTS])
+
+
+def sorted_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows ordered by a column: numbers highest first, text from A; what is missing comes last."""
+    column = {"time": "seconds"}.get(column, column)  # as it is headed
+    if column not in table:
+        raise DataError(
+            f"--sort: expected one of the columns {', '.join(table.columns)}, got "
+            f"{column!r}{nearest(column, table.columns)}"
+        )
+    numbers = [isinstance(value, int | float) for value in table[column].dropna()]
+    if all(numbers):
+        values = pd.to_numeric(table[column])
+        return table.loc[values.sort_values(ascending=False, kind="stable").index]
+    return table.loc[table[column].map(str, na_action="ignore").sort_values(kind="stable").index]

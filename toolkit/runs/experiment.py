@@ -1,0 +1,285 @@
+"""The directory of a run: config, command, commit, log, results, and the paths of the rest.
+
+<experiments_dir>/<label>-<8 hex digits of the config's digest>/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from ops.errors import DataError
+from toolkit.system import console, processes
+from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from toolkit.system.suggestions import nearest_path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """8 hex digits of a config; the same for equal configs."""
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of all sections by their flags' names; a list as text, but for the class names' number."""
+    settings = {}
+    for section in ("network", "data", "train"):
+        for name, value in config[section].items():
+            if name == "classes":
+                name, value = "n_classes", len(value)
+            settings[name] = json.dumps(value) if isinstance(value, list | dict) else value
+    return settings
+
+
+class Experiment:
+    """An experiment's directory; several processes may write to one at the same time."""
+
+    def __init__(self, directory: str | Path, config: dict[str, Any]):
+        self.directory, self.config = Path(directory), config
+
+    @classmethod
+    def start(
+        cls, config: dict[str, Any], experiments_dir: str | Path, argv: Sequence[str], resume: bool
+    ) -> Experiment:
+        """Creates the experiment of a config, or with `resume` joins it.
+
+        Raises DataError where it exists and `resume` is off. What torchrun starts again resumes what it
+        has started.
+        """
+        resume = resume or cls._started_by_this_launch(config, experiments_dir)
+        experiment = cls(cls.directory_of(config, experiments_dir), config)
+        directory = experiment.directory
+        try:
+            Path(experiments_dir).mkdir(parents=True, exist_ok=True)
+            directory.mkdir(exist_ok=resume)
+        except FileExistsError:
+            raise cls._exists(directory) from None
+        except OSError as error:
+            raise DataError(f"{directory}: cannot be created ({error.strerror})") from error
+        if not resume and (launch := processes.launch()):
+            write_text(experiment.path(".launch"), launch.identity)
+        with experiment.locked():
+            remove_leftovers(directory)
+            remove_leftovers(experiment.path("predictions"), "submission.csv")
+            experiment._write_or_check_config()
+            commands = experiment.path("command")
+            earlier = commands.read_text() if commands.exists() else ""
+            write_text(commands, earlier + shlex.join(argv) + "\n")
+            if not experiment.path("commit_hash").exists():
+                write_text(experiment.path("commit_hash"), _commit_hash() + "\n")
+        return experiment
+
+    @staticmethod
+    def directory_of(config: dict[str, Any], experiments_dir: str | Path) -> Path:
+        return Path(experiments_dir) / f"{config['label']}-{config_digest(config)}"
+
+    @classmethod
+    def check_startable(cls, config: dict[str, Any], experiments_dir: str | Path, resume: bool) -> None:
+        """What `start` would refuse, found before anything long begins and without writing."""
+        directory = cls.directory_of(config, experiments_dir)
+        if Path(experiments_dir).exists() and not Path(experiments_dir).is_dir():
+            raise DataError(f"{experiments_dir}: expected a folder for experiments, found a file")
+        if directory.exists() and not resume and not cls._started_by_this_launch(config, experiments_dir):
+            raise cls._exists(directory)
+
+    @classmethod
+    def nearest_to(cls, config: dict[str, Any], experiments_dir: str | Path) -> str | None:
+        """Where a config has no experiment yet: the one of the same label that differs least, in words."""
+        if cls.directory_of(config, experiments_dir).exists():
+            return None
+        own, nearest = settings_of(config), []
+        for path in sorted(Path(experiments_dir).glob(f"{config['label']}-*/config.json")):
+            with contextlib.suppress(DataError, KeyError, AttributeError):  # not this run's to judge
+                there = settings_of(cls.load(path.parent).config)
+                names = [name for name in {**own, **there} if own.get(name) != there.get(name)]
+                nearest.append((len(names), path.parent, names, there))
+        if not nearest:
+            return "no experiment of this label"
+        _, directory, names, there = min(nearest, key=lambda found: found[:2])
+        differing = ", ".join(f"{name} ({there.get(name)} there, {own.get(name)} here)" for name in names[:5])
+        return f"the nearest, {directory}, differs in {differing}"
+
+    @classmethod
+    def _started_by_this_launch(cls, config: dict[str, Any], experiments_dir: str | Path) -> bool:
+        launch = processes.launch()
+        if launch is None or launch.restarts == 0:
+            return False
+        note = cls.directory_of(config, experiments_dir) / ".launch"
+        return note.is_file() and note.read_text() == launch.identity
+
+    @staticmethod
+    def _exists(directory: Path) -> DataError:
+        return DataError(
+            f"{directory}: an experiment of the same configuration exists; add --resume to continue "
+            "it, or give another --label to start anew"
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Experiment:
+        """Opens an existing experiment for reading. Raises DataError where there is none."""
+        path = Path(directory) / "config.json"
+        if not path.is_file():
+            near = "" if Path(directory).exists() else nearest_path(directory)
+            raise DataError(
+                f"{directory}: expected an experiment's directory with a config.json, found none{near}; "
+                "give the path that the training script printed"
+            )
+        config = read_json(path, "an experiment's configuration")
+        if not isinstance(config, dict) or not {"network", "data", "train", "label"} <= set(config):
+            raise DataError(f"{path}: expected the sections network, data, train and label")
+        return cls(directory, config)
+
+    def _write_or_check_config(self) -> None:
+        path = self.path("config.json")
+        if not path.exists():
+            write_json(path, self.config)
+        elif read_json(path, "an experiment's configuration") != self.config:
+            raise DataError(
+                f"{path}: differs from the configuration of this command though the directory's name is "
+                "the same; move the directory away, or give another --label"
+            )
+
+    def path(self, *parts: str) -> Path:
+        return self.directory.joinpath(*parts)
+
+    def checkpoint(self, fold: int, name: str) -> Path:
+        """checkpoints/fold_<k>/<name>.pth"""
+        return self.path("checkpoints", f"fold_{fold}", f"{name}.pth")
+
+    def predictions(self, name: str) -> Path:
+        """predictions/<name>.csv"""
+        return self.path("predictions", f"{name}.csv")
+
+    def history(self, fold: int) -> Path:
+        """history/fold_<k>.csv"""
+        return self.path("history", f"fold_{fold}.csv")
+
+    def summaries(self, fold: int) -> Path:
+        return self.path("summaries", f"fold_{fold}")
+
+    def prepare_fold(self, fold: int) -> None:
+        """Makes a fold's folders."""
+        for folder in (
+            self.path("checkpoints", f"fold_{fold}"),
+            self.path("predictions"),
+            self.path("history"),
+            self.summaries(fold),
+        ):
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def log(self, message: str) -> None:
+        """Prints a line (not with --quiet) and appends it, with the time, to `log`.
+
+        Of processes that share work one does.
+        """
+        if not processes.is_main():
+            return
+        console.note(message)
+        line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
+        with disk_errors(self.path("log")), open(self.path("log"), "a", encoding="utf-8") as file:
+            file.write(line)  # one write to a file opened for appending: lines of processes do not mix
+
+    def results(self) -> dict[str, Any]:
+        """What results.json holds: {"fold0": {"metric": ...}, ..., "metric": ...}."""
+        path = self.path("results.json")
+        return read_json(path, "an experiment's results") if path.exists() else {}
+
+    def finished_folds(self) -> list[int]:
+        """The folds whose training has ended; DataError where there is none, a warning where some lack."""
+        n_folds, results = self.config["data"]["n_folds"], self.results()
+        done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
+        if not done:
+            raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
+        if len(done) < n_folds and processes.is_main():
+            missing = sorted(set(range(n_folds)) - set(done))
+            console.warn(f"folds {missing} are not finished; predicting with {done}")
+        return done
+
+    def record(self, **results: Any) -> None:
+        """Merges results into results.json, which other processes may write, too."""
+        with self.locked():
+            merged = {**self.results(), **results}
+            write_json(self.path("results.json"), dict(sorted(merged.items())))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the experiment's lock: short, around reading and writing shared files."""
+        with lock_file(self.path(".lock")) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def fold_claimed(self, fold: int) -> Iterator[None]:
+        """Holds a fold's lock; DataError where another process trains the same fold."""
+        self.prepare_fold(fold)
+        with lock_file(self.path("checkpoints", f"fold_{fold}", ".lock")) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(
+                    f"{self.directory}: another process is training fold {fold}; wait for it, or give "
+                    "other --folds"
+                ) from error
+            remove_leftovers(self.checkpoint(fold, "last").parent)
+            remove_leftovers(self.path("history"), f"fold_{fold}.csv")
+            for part in ("val", "holdout", "test"):
+                remove_leftovers(self.path("predictions"), f"{part}_preds_fold_{fold}.csv")
+            yield
+
+
+_open_locks: set[IO[str]] = set()
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[IO[str]]:
+    """An open file to lock. The lock ends with this process, however that ends."""
+    with disk_errors(path):
+        file = open(path, "a")  # noqa: SIM115
+    _open_locks.add(file)
+    try:
+        yield file
+    finally:
+        _open_locks.discard(file)
+        file.close()
+
+
+def _drop_inherited_locks() -> None:
+    """A forked loader worker that outlives a killed run must not keep its locks."""
+    for file in _open_locks:
+        os.close(file.fileno())
+    _open_locks.clear()
+
+
+os.register_at_fork(after_in_child=_drop_inherited_locks)
+
+
+def _commit_hash() -> str:
+    """The commit of this code, or 'unknown' outside a git checkout."""
+    return _git("rev-parse", "HEAD") or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    """What git prints in this repository; empty where there is none."""
+    try:
+        return subprocess.run(
+            ["git", "-C", str(REPOSITORY), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,77 @@
+"""What the scripts print beside their results: progress bars, notes, warnings; --quiet and colours."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from tqdm import tqdm as Bar
+
+from toolkit.system import processes
+
+_CODES = {"bold": "1", "red": "31", "yellow": "33"}
+_LINE_SECONDS = 60
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """With quiet, notes and progress bars are left out from now on; results and errors stay."""
+    global _quiet
+    _quiet = quiet
+
+
+def note(message: str) -> None:
+    """Prints a line to stdout that is no result, above any progress bar; --quiet leaves it out."""
+    if not _quiet:
+        Bar.write(message, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def warn(message: str) -> None:
+    """Prints a warning to stderr, with --quiet, too: something is wrong with what was given."""
+    Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
+
+
+class _Lines(Bar):
+    """Progress for files and pipes: a line a minute in place of a bar that is drawn over."""
+
+    def __init__(self, *args: Any, **options: Any):
+        # tqdm looks at the clock at every update, and draws nothing before the first line is due.
+        due = {"mininterval": _LINE_SECONDS, "miniters": 1, "delay": _LINE_SECONDS}
+        self._last = time.monotonic()
+        super().__init__(*args, **{**options, **due})
+        known = self.total is not None
+        part, left = (" of {total_fmt}", ", {remaining} left") if known else ("", "")
+        self.bar_format = f"{{desc}}: {{n_fmt}}{part}, {{elapsed}} gone{left}{{postfix}}"
+
+    def display(self, *_: Any, **__: Any) -> None:
+        if time.monotonic() - self._last >= _LINE_SECONDS:
+            self._last = time.monotonic()
+            print(self, file=sys.stderr, flush=True)
+
+    def clear(self, *_: Any, **__: Any) -> None:
+        """Nothing stands in the line that notes are written to."""
+
+    def close(self) -> None:
+        self.delay = math.inf  # as for a bar that was never drawn
+        super().close()
+
+
+def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
+    """A tqdm bar that vanishes when done, on a terminal; in files and pipes, a line a minute.
+
+    --quiet leaves it out, and so do all processes of a run but one.
+    """
+    options["disable"] = _quiet or not processes.shows_progress()
+    kind = Bar if sys.stderr.isatty() else _Lines
+    return kind(iterable, **{"leave": False, **options})
+
+
+def paint(text: str, style: str, stream: TextIO) -> str:
+    """The text in a colour, or bold, on a terminal; plain elsewhere, and with NO_COLOR (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain else f"\033[{_CODES[style]}m{text}\033[0m"

@@ -1,0 +1,105 @@
+"""Files written whole or not at all: a temporary file beside the target, fsync, rename."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ops.errors import DataError
+from toolkit.system.suggestions import nearest_path
+
+
+@contextmanager
+def disk_errors(path: str | Path) -> Iterator[None]:
+    """Turns an OSError of writing to `path` into one line; what was there before is unharmed."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); what was complete before is unchanged. "
+            "Make room or choose another folder, then run again (a training run with --resume)"
+        ) from error
+
+
+def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Calls write(file) on a temporary binary file and renames it to `path` once it is on disk.
+
+    Whatever happens, `path` holds its old content or the new one, whole. Raises DataError where the
+    folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        # Renaming onto /dev/null would replace the device.
+        raise DataError(f"{path}: expected a file to write, found a folder or a device; choose another path")
+    prefix = f".{path.name[:40]}."  # a file system allows 255 bytes a name
+    temporary = None
+    with disk_errors(path):
+        try:
+            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~_UMASK)
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            temporary = None
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        finally:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Removes the temporary files that killed writers of `name` (or of any file) left in a folder.
+
+    No writer of these files may be at work.
+    """
+    pattern = f".{glob.escape(name)}.*.tmp" if name else ".*.tmp"
+    for leftover in folder.glob(pattern):
+        leftover.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text as UTF-8, whole or not at all."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes strict JSON (no NaN), indented, keys in the given order."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path, expected: str) -> Any:
+    """Reads a JSON file; raises DataError naming what was `expected` there."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
+    except OSError as error:
+        near = nearest_path(path) if isinstance(error, FileNotFoundError) else ""
+        raise DataError(
+            f"{path}: expected {expected}, but it cannot be read ({error.strerror}){near}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected {expected}, found no valid JSON ({error})") from error
+
+
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    return result
+
+
+_UMASK = os.umask(0)
+os.umask(_UMASK)
