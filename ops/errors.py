@@ -1,5 +1,6 @@
 """The one exception that means: the user's input is wrong, and here is what to do; and what was meant."""
 
+import copyreg
 import difflib
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,10 @@ class DataError(ValueError):
     Scripts print it as one line and exit with code 1.
     """
 
+    def __reduce__(self):
+        """Errors travel between processes: unpickled without __init__, whatever a subclass's one takes."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)
+
 
 class ProblemsError(DataError):
     """Several mistakes found at once, told in a line each."""
@@ -17,9 +22,6 @@ class ProblemsError(DataError):
     def __init__(self, lines: Sequence[str]):
         super().__init__("; ".join(lines))
         self.lines = list(lines)
-
-    def __reduce__(self):
-        return ProblemsError, (self.lines,)  # errors travel between processes
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
