@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -30,26 +31,27 @@ def disk_errors(path: str | Path) -> Iterator[None]:
 def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
     """Calls write(file) on a temporary binary file and renames it to `path` once it is on disk.
 
-    Whatever happens, `path` holds its old content or the new one, whole. Raises DataError where the
-    folder cannot be written or the disk is full.
+    Whatever happens, `path` holds its old content or the new one, whole. A symbolic link stays, what it
+    leads to is written. Raises DataError where the folder cannot be written or the disk is full.
     """
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # Renaming onto /dev/null would replace the device.
         raise DataError(f"{path}: expected a file to write, found a folder or a device; choose another path")
-    prefix = f".{path.name[:40]}."  # a file system allows 255 bytes a name
+    target = _end_of_links(path)
+    prefix = f".{target.name[:40]}."  # a file system allows 255 bytes a name
     temporary = None
     with disk_errors(path):
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_UMASK)
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            os.replace(temporary, target)
             temporary = None
-            folder = os.open(path.parent, os.O_RDONLY)
+            folder = os.open(target.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
@@ -57,6 +59,21 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
         finally:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+
+
+def _end_of_links(path: Path) -> Path:
+    """Where a symbolic link leads in the end, be it there or not; a path that is no link itself."""
+    if not os.path.islink(path):
+        return path
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DataError(
+                f"{path}: expected a file to write, found a symbolic link that leads back to itself; remove "
+                "it, or choose another path"
+            ) from None
+    return Path(os.path.realpath(path))
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:
