@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from ops.errors import DataError, nearest
 from toolkit.cli.help import HelpAction, HelpFormatter
 from toolkit.system import console, processes
-from toolkit.system.interruption import Interrupted
+from toolkit.system.interruption import Interrupted, keep_interrupts
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
 OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv"}
@@ -159,6 +159,7 @@ def output_path(text: str, make: bool = True) -> Path:
 
 def run_script(main: Callable[[], int | None]) -> None:
     """Runs a script's main and ends the process: a user's mistake gives one line, no traceback."""
+    keep_interrupts()
     try:
         code = main() or 0
     except DataError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -15,17 +18,38 @@ class Interrupted(Exception):
     """The run was asked to stop."""
 
 
+def keep_interrupts() -> None:
+    """From now on a Ctrl-C that comes in a __del__ or in a weak reference's callback ends the run, too.
+
+    Python drops every exception of these; this one comes again a moment later.
+    """
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
+    if not issubclass(dropped.exc_type, (KeyboardInterrupt, Interrupted)):
+        sys.__unraisablehook__(dropped)
+        return
+    again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))  # after the callback
+    again.daemon = True
+    again.start()
+
+
 class StopRequest:
     """Within `with StopRequest() as stop:` the two signals set a flag that stop.check() raises on.
 
-    A second Ctrl-C, or no check within GRACE_SECONDS, raises at once, wherever the program is.
+    A second Ctrl-C, or no check within GRACE_SECONDS, raises at once, wherever the program is. Outside of
+    `with` no signal is caught: nothing is asked for until `agreed` hears of it from another process.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-    def __enter__(self) -> StopRequest:
-        self.requested_at: float | None = None
+    def __init__(self):
+        self.requested_at: float | None = None  # by time.monotonic(), in seconds
         self.forced = False  # raised in the middle of something, not by check()
+        self._previous: dict[int, Any] = {}  # the handlers to put back, by signal
+
+    def __enter__(self) -> StopRequest:
         self._previous = {number: signal.signal(number, self._request) for number in self.SIGNALS}
         self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._give_up)
         return self
