@@ -140,7 +140,8 @@ def main(argv: list[str] | None = None) -> None:
     # All that a later round would stumble over, before the first one starts.
     tables = load_tables(plan.config["data"], args.sample_submission, args.test_data_dir)
     if args.noisy_truth_df:
-        label_quality(label_sets(plan.noisy_df), label_sets(args.noisy_truth_df), args.noisy_truth_df)
+        noisy = label_sets(plan.noisy_df)
+        label_quality(noisy, noisy, label_sets(args.noisy_truth_df), args.noisy_truth_df)
     if args.dry_run:
         counts = len(tables.curated), len(label_sets(plan.noisy_df))
         cli.print_table(planned_rounds(plan, *counts, directory.finished(plan)))

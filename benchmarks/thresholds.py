@@ -58,7 +58,13 @@ def quality(experiment: Experiment, path: Path, layout: Layout, mode: str, calib
     calibrations = [calibration_of(experiment)] if calibrate else None
     table = path.with_name("relabeled.csv")
     write_table(table, relabel_table(layout.noisy_df, [path], mode, calibrations).table)
-    return label_quality(label_sets(table), label_sets(layout.truth_df), str(layout.truth_df))
+    return quality_of(label_sets(table), layout)
+
+
+def quality_of(kept: dict[str, frozenset[str]], layout: Layout) -> dict:
+    """Precision and recall of kept clips' labels: fname -> labels."""
+    noisy, truth = label_sets(layout.noisy_df), label_sets(layout.truth_df)
+    return label_quality(kept, noisy, truth, str(layout.truth_df))
 
 
 def above_zero(path: Path, layout: Layout) -> dict:
@@ -70,7 +76,7 @@ def above_zero(path: Path, layout: Layout) -> dict:
         for fname, row in zip(predictions.fnames, predictions.probabilities, strict=True)
         if (row > 0.5).any()
     }
-    return label_quality(sets, label_sets(layout.truth_df), str(layout.truth_df))
+    return quality_of(sets, layout)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,13 @@ def report_of_round(
         "out_of_fold_lwlrap": experiment.results().get("metric"),
         "holdout_lwlrap": holdout_lwlrap(experiment, plan.folds),
     }
-    kept = {}
+    kept, given = {}, label_sets(plan.noisy_df)
     if number:
         kept = label_sets(directory.table(number))
-        given = label_sets(plan.noisy_df)
         row["noisy_clips"] = len(kept)
         row["changed_labels"] = sum(labels != given[fname] for fname, labels in kept.items())
     if noisy_truth_df:
-        row.update(label_quality(kept, label_sets(noisy_truth_df), noisy_truth_df))
+        row.update(label_quality(kept, given, label_sets(noisy_truth_df), noisy_truth_df))
     return row
 
 
@@ -56,15 +56,18 @@ def label_sets(table: Any) -> dict[str, frozenset[str]]:
 
 
 def label_quality(
-    kept: dict[str, frozenset[str]], truth: dict[str, frozenset[str]], truth_df: str
+    kept: dict[str, frozenset[str]], noisy: Collection[str], truth: dict[str, frozenset[str]], truth_df: str
 ) -> dict[str, float | None]:
     """Precision and recall of kept clips and of their labels; None where nothing was kept.
+
+    noisy are the fnames of all noisy clips, kept or not; truth, read from the table truth_df, may hold
+    further clips, as those of the test. Raises DataError where a noisy clip has no true labels.
 
     A clip is right where its labels are exactly the true ones. kept_precision: right clips of those
     kept; kept_recall: of all noisy clips. label_precision: true labels of those given to kept clips;
     label_recall: of all true labels of the noisy clips.
     """
-    missing = [fname for fname in kept if fname not in truth]
+    missing = [fname for fname in noisy if fname not in truth]
     if missing:
         raise DataError(
             f"{truth_df}: expected the true labels of every noisy clip, found none of {missing[0]!r} "
@@ -72,10 +75,10 @@ def label_quality(
         )
     right = sum(labels == truth[fname] for fname, labels in kept.items())
     common = sum(len(labels & truth[fname]) for fname, labels in kept.items())
-    n_given, n_true = sum(map(len, kept.values())), sum(map(len, truth.values()))
+    n_given, n_true = sum(map(len, kept.values())), sum(len(truth[fname]) for fname in noisy)
     return {
         "kept_precision": right / len(kept) if kept else None,
-        "kept_recall": right / len(truth) if kept else None,
+        "kept_recall": right / len(noisy) if kept else None,
         "label_precision": common / n_given if n_given else None,
         "label_recall": common / n_true if kept and n_true else None,
     }
