@@ -61,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     output = cli.output_path(args.csv) if args.csv else None
-    table = read_table(args.truth_df, ["fname", "labels"], others=True)
+    table = read_table(args.truth_df, ["fname", "labels"], all_columns=True)
     if args.part_column:
         check_columns(list(table), args.truth_df, [args.part_column], "a table with the column to divide by")
     if not any(split_labels(cell) for cell in table["labels"]):

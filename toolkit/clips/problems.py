@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ops.errors import DataError, ProblemsError
-from toolkit.clips.checks import SHOWN
-from toolkit.clips.tables import ONE_CELL
 
+MAX_NAMED = 10  # problems of a kind that are named; of the others the number is told
+ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
 UNUSABLE = "unusable table, class map or folder"
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
 REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+
+
+class MalformedRow(DataError):
+    """A row of more or fewer cells than the first line; `found` says so without table and remedy."""
+
+    def __init__(self, path: str | Path, found: str):
+        super().__init__(f"{path}: {found}; {ONE_CELL}")
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,12 @@ def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
     for kind in dict.fromkeys(problem.kind for problem in problems):
         of_kind = [problem for problem in problems if problem.kind == kind]
         tables: dict[str, list[str]] = {}
-        for problem in of_kind[:SHOWN]:
+        for problem in of_kind[:MAX_NAMED]:
             tables.setdefault(problem.table, []).append(problem.name.removeprefix(f"{problem.table}: "))
-        shown = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
-        more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
+        named = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
+        more = f"; and {len(of_kind) - MAX_NAMED} more" if len(of_kind) > MAX_NAMED else ""
         remedy = f"; {KINDS[kind].remedy}" if KINDS[kind].remedy else ""
-        yield kind, " ".join(f"{len(of_kind)} x {kind}: {shown}{more}{remedy}".splitlines())
+        yield kind, " ".join(f"{len(of_kind)} x {kind}: {named}{more}{remedy}".splitlines())
 
 
 def count_errors(problems: Sequence[Problem]) -> int:

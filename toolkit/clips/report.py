@@ -17,10 +17,9 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.checks import clip_path
-from toolkit.clips.known_bad import known_bad_clips
+from toolkit.clips.checks import clip_path, known_bad_clips
 from toolkit.clips.labels import load_class_map, split_labels, with_nearest
-from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, Problem, in_order
+from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
 from toolkit.clips.sound_files import (
     EmptyAudioError,
     MissingAudioError,
@@ -28,7 +27,7 @@ from toolkit.clips.sound_files import (
     read_audio,
     read_header,
 )
-from toolkit.clips.tables import MalformedRow, has_column, is_weight, scan_table
+from toolkit.clips.tables import has_column, is_weight, scan_table
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
 

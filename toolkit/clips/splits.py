@@ -11,7 +11,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.folds import plain_folds, split_holdout, stratified_folds
-from toolkit.clips.known_bad import known_bad_clips
+from toolkit.clips.checks import known_bad_clips
 from toolkit.clips.labels import encode_labels
 from toolkit.clips.loading import Clip
 from toolkit.clips.problems import KINDS, raise_problems

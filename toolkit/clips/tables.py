@@ -10,29 +10,20 @@ from pathlib import Path
 import pandas as pd
 
 from ops.errors import DataError
+from toolkit.clips.problems import MalformedRow
 from toolkit.system.files import write_atomically
 from toolkit.system.suggestions import nearest_path
 
-ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
 
-
-class MalformedRow(DataError):
-    """A row of more or fewer cells than the first line; `found` says so without table and remedy."""
-
-    def __init__(self, path: str | Path, found: str):
-        super().__init__(f"{path}: {found}; {ONE_CELL}")
-        self.found = found
-
-
-def read_table(path: str | Path, columns: Sequence[str], others: bool = False) -> pd.DataFrame:
-    """Reads the given columns of a CSV table, with `others` all further ones too, as text.
+def read_table(path: str | Path, columns: Sequence[str], all_columns: bool = False) -> pd.DataFrame:
+    """Reads the given columns of a CSV table, with `all_columns` its further ones too, as text.
 
     Rows are in the file's order; the first of the columns names the clips. Raises DataError where the
     file is missing or no CSV, a column is missing, a row has more or fewer cells than the first line
     (as unquoted labels give), or an fname is empty or stands twice.
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
-    if others:
+    if all_columns:
         header = next(_csv_rows(path, expected), [])
         check_columns(header, path, columns, expected)
         columns = [*columns, *(name for name in header if name not in columns)]

@@ -48,7 +48,7 @@ def install_fsdkaggle2019(release: Release, base_url: str, parts: Sequence[str])
         release.make_folder(folder, documents, _visible_name, "files")
         release.discard(documents)
     tables = {
-        part: read_table(release.output_dir / folder / name, ["fname", "labels"], others=True)
+        part: read_table(release.output_dir / folder / name, ["fname", "labels"], all_columns=True)
         for part, (_, name, _) in FSDKAGGLE2019.items()
     }
     for part, (_, _, name) in FSDKAGGLE2019.items():
@@ -77,7 +77,7 @@ def install_esc50(
     release.make_folder(
         folder, [archive], lambda path: None if _audio_name(path) else _visible_name(path), "files"
     )
-    table = read_table(release.output_dir / folder / meta, ["filename", "category", "fold"], others=True)
+    table = read_table(release.output_dir / folder / meta, ["filename", "category", "fold"], all_columns=True)
     table = table.rename(columns={"filename": "fname", "category": "labels"})
     unknown = {*map(str, [*curated_folds, *test_folds])} - set(table["fold"])
     if unknown:

@@ -14,8 +14,8 @@ from torch import nn
 
 from ops.errors import DataError
 from ops.logits import sigmoid
-from toolkit.clips.checks import SHOWN
 from toolkit.clips.loading import Clip
+from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.recordings import join_windows, split_into_windows
 from toolkit.clips.tables import write_table
 from toolkit.prediction.shards import predict_in_shards
@@ -215,6 +215,6 @@ def report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[in
         path = bad_clips_path(output)
         write_table(path, pd.DataFrame({"fname": names, "error": texts}))
         consequence = f"; their rows hold the mean of the others, see {path}"
-    for text in texts[:SHOWN]:
+    for text in texts[:MAX_NAMED]:
         console.warn(text)
     console.warn(f"{len(errors)} of {len(fnames)} clips could not be read{consequence}")

@@ -20,8 +20,9 @@ from ops.losses import LOSSES
 from ops.metrics import lwlrap
 from ops.optimization import learning_rates, make_optimizer
 from ops.transforms import Augmentation
-from toolkit.clips.checks import SHOWN, raise_if_any
+from toolkit.clips.checks import raise_if_any
 from toolkit.clips.loading import Clip, TrainingDataset, training_loader
+from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.splits import Tables, split_fold
 from toolkit.prediction.shards import predict_together, share_clips
 from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint
@@ -112,7 +113,7 @@ def run_fold(
             if errors:
                 experiment.log(
                     f"warning: {len(errors)} test clips cannot be read and get the mean of the others: "
-                    f"{'; '.join(str(error) for error in list(errors.values())[:SHOWN])}"
+                    f"{'; '.join(str(error) for error in list(errors.values())[:MAX_NAMED])}"
                 )
             named = [clips[row].fname for row in good]
             predictions = Predictions(named, tables.classes, sigmoid(logits[good]))
