@@ -5,8 +5,8 @@
     python list_experiments.py --experiments_dir experiments --sort metric
 
 `metric` is lwlrap over all out-of-fold predictions, there once every fold is done; `folds_mean` is the
-mean of the done folds' best validation lwlrap. The time is that of training, summed over folds and
-sessions, from the log.
+mean of the done folds' best validation lwlrap. The time is that of all epochs in history/, summed over
+folds.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import pandas as pd
 from toolkit.cli import parser as cli
 from toolkit.clips.tables import write_table
 from toolkit.runs.comparison import find_experiments, sorted_by, table_of
-from toolkit.runs.durations import as_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,10 +46,16 @@ def shown(column: str, value: object) -> str:
     if pd.isna(value):
         return "-"
     if column == "seconds":
-        return as_text(value)
+        return as_clock(value)
     if column in ("metric", "folds_mean"):
         return f"{value:.4f}"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_clock(seconds: float) -> str:
+    """0:00:07, 1:02:03, 25:00:00: hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ops.errors import DataError, nearest
-from toolkit.runs.durations import training_seconds
 from toolkit.runs.experiment import Experiment, settings_of
+from toolkit.runs.history import read_history
 from toolkit.system.suggestions import nearest_path
 
-# Always shown, after the settings. Seconds are those of training, summed over folds.
+# Always shown, after the settings. Seconds are those of training, see training_seconds.
 RESULTS = ["folds", "folds_mean", "metric", "seconds"]
 
 
@@ -50,10 +50,20 @@ def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
                 "folds": f"{len(done)}/{n_folds}",
                 "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
                 "metric": np.nan if metric is None else metric,
-                "seconds": training_seconds(experiment.path("log")),
+                "seconds": training_seconds(experiment),
             }
         )
     return pd.DataFrame(rows, columns=["experiment", *differing, *RESULTS])
+
+
+def training_seconds(experiment: Experiment) -> float:
+    """Seconds of all recorded epochs, summed over folds; epochs of older versions, without a time, add 0.
+
+    Pauses between an interruption and its --resume do not count; folds trained at the same time count each.
+    """
+    paths = map(experiment.history, range(experiment.config["data"]["n_folds"]))
+    epochs = [epoch for path in paths if path.exists() for epoch in read_history(path)]
+    return float(np.nansum([epoch.seconds for epoch in epochs]))
 
 
 def sorted_by(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -15,7 +15,11 @@ from toolkit.clips.tables import write_table
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What training and validation found in an epoch; the rate is that of its last step."""
+    """What training and validation found in an epoch; the rate is that of its last step.
+
+    seconds: by the clock, since the epoch before was recorded, or since the run began or was resumed; NaN
+    in records of older versions.
+    """
 
     epoch: int
     train_loss: float
@@ -23,9 +27,11 @@ class EpochResult:
     valid_loss: float
     valid_lwlrap: float
     learning_rate: float
+    seconds: float
 
 
 COLUMNS = [field.name for field in fields(EpochResult)]
+COLUMNS_WITHOUT_SECONDS = [name for name in COLUMNS if name != "seconds"]  # those of older versions
 
 
 def record_epoch(path: str | Path, result: EpochResult) -> None:
@@ -43,15 +49,12 @@ def read_history(path: str | Path) -> list[EpochResult]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file, strict=True)) or [[]]
-        if header != COLUMNS:
+        if header not in (COLUMNS, COLUMNS_WITHOUT_SECONDS):
             raise ValueError(f"the columns {','.join(header)[:80]!r}")
-        results = [
-            EpochResult(int(epoch), *(float(cell) if cell else math.nan for cell in numbers))
-            for epoch, *numbers in rows
-        ]
+        results = [_parse(dict(zip(header, row, strict=True))) for row in rows]
     except OSError as error:
         raise DataError(f"{path}: expected {expected}, but it cannot be read ({error.strerror})") from error
-    except (csv.Error, ValueError, TypeError) as error:
+    except (csv.Error, ValueError) as error:
         raise DataError(
             f"{path}: expected {expected}, found {error}; restore the file, or remove it to go on without "
             "the earlier epochs"
@@ -60,3 +63,8 @@ def read_history(path: str | Path) -> list[EpochResult]:
     if epochs != sorted(set(epochs)):
         raise DataError(f"{path}: expected {expected}, each epoch once and in order, found {epochs}")
     return results
+
+
+def _parse(cells: dict[str, str]) -> EpochResult:
+    numbers = {name: float(cell) if cell else math.nan for name, cell in cells.items() if name != "epoch"}
+    return EpochResult(int(cells["epoch"]), **{"seconds": math.nan, **numbers})

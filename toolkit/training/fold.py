@@ -6,6 +6,7 @@ No formula and no training step here: each line hands something from one module 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -199,6 +200,7 @@ def _train(
         content = {"network": experiment.config["network"], "classes": classes, **state}
         save_checkpoint(experiment.checkpoint(fold, name), content)
 
+    began = time.monotonic()
     try:
         while progress.epoch < train["epochs"]:
             epoch = progress.epoch
@@ -214,9 +216,9 @@ def _train(
             _require_finite(logits, epoch, "validation clips")
             metric, per_class = validation_metrics(truth, logits[0])
             summaries.validation((epoch + 1) * batches.n_batches, valid_loss, metric, per_class, classes)
-            result = EpochResult(
-                epoch, train_loss, train_lwlrap, valid_loss, metric, float(rates[progress.step - 1])
-            )
+            rate, seconds = float(rates[progress.step - 1]), time.monotonic() - began
+            result = EpochResult(epoch, train_loss, train_lwlrap, valid_loss, metric, rate, round(seconds, 3))
+            began = time.monotonic()
             processes.from_main(lambda: record_epoch(experiment.history(fold), result))  # noqa: B023
             # A validation fold without labels has no metric: then the last epoch counts as the best.
             if not metric <= progress.best_metric:

@@ -28,7 +28,7 @@ function showSummary() {
   }
 }
 
-// A row of fold.epochs: epoch, train_loss, train_lwlrap, valid_loss, valid_lwlrap, learning_rate.
+// A row of fold.epochs: epoch, train_loss, train_lwlrap, valid_loss, valid_lwlrap, learning_rate, seconds.
 function showCurves() {
   const recorded = DATA.folds.filter((fold) => fold.epochs.length);
   byId("curves-note").textContent = recorded.length
@@ -66,7 +66,7 @@ function showCurves() {
     choice("valid", "validation", ""), choice("train", "training", ""));
 
   const table = element("table");
-  const columns = ["train loss", "train lwlrap", "valid loss", "valid lwlrap", "learning rate"];
+  const columns = ["train loss", "train lwlrap", "valid loss", "valid lwlrap", "learning rate", "seconds"];
   fillTable(table, ["fold", ["epoch"], ...columns.map((name) => [name])], recorded.flatMap((fold) =>
     fold.epochs.map(([epoch, ...values]) => [
       String(fold.fold), [epoch], ...values.map((value) => [value === null ? "–" : value.toPrecision(4)])])));
