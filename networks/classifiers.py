@@ -199,7 +199,7 @@ def build_classifier(config: NetworkConfig) -> Classifier:
     """Returns a freshly initialised Classifier, front end included.
 
     Its 2D convolutions keep their weights, and so their maps, channels-last: the same numbers, and
-    faster on CPUs (benchmarks/networks.py).
+    faster on CPUs.
     """
     classifier = Classifier(config)
     if config.kind == "2d":
