@@ -12,16 +12,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import create_class_map
+import create_demo_data
+import download_data
+import releases
+from real_processes import Zygote
+from toolkit.download import http
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
-import releases  # noqa: E402
-from processes import Zygote  # noqa: E402
-
-import create_class_map  # noqa: E402
-import create_demo_data  # noqa: E402
-import download_data  # noqa: E402
-from toolkit.download import http  # noqa: E402
 
 torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
 

@@ -1,12 +1,7 @@
 """The arithmetic of benchmarks/scaling.py, against cases worked out by hand."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-import scaling  # noqa: E402
+import scaling
 
 DATA = scaling.DataSet(clips=1000, hours=1000 * 20 / 3600, classes=10)  # clips of 20 s
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from processes import lasting
 
 import run_noisy_rounds
 from ops.errors import DataError
+from real_processes import lasting
 
 
 def test_what_later_rounds_would_stumble_over_is_told_first(toy, rounds_flags, tmp_path):

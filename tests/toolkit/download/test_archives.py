@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from releases import split, zipped
 
 from ops.errors import DataError
+from releases import split, zipped
 from toolkit.download.archives import DamagedArchive, JoinedFiles, open_archive, unpack
 
 NOISE = np.random.default_rng(0).bytes(90_000)

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from processes import outcome
 
 import train_2d_cnn
 from ops.errors import DataError
+from real_processes import outcome
 
 N_KILLS = int(os.environ.get("KILLS", "20"))  # `make killtest` takes 100
 

@@ -1,8 +1,8 @@
 """The review in headless Chromium: playing, filtering, deciding by keyboard, saving, loading."""
 
 import pytest
-from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
 
+from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
 from toolkit.clips.splits import load_tables
 from toolkit.clips.tables import read_table
 

@@ -16,13 +16,14 @@ import stat
 import sys
 import traceback
 import zlib
+from pathlib import Path
 
 import iterstrat.ml_stratifiers  # noqa: F401  what a run imports when it comes to it
 import torch
 import torch._dynamo
 import torch.distributed.distributed_c10d  # noqa: F401
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402

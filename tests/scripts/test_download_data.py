@@ -10,11 +10,11 @@ import time
 
 import pandas as pd
 import pytest
-import releases
-from releases import CURATED, ESC50, RECORD, Answered, assert_complete, content, one_line
 
 import download_data
+import releases
 from ops.errors import DataError
+from releases import CURATED, ESC50, RECORD, Answered, assert_complete, content, one_line
 
 NOISY_1 = f"{RECORD}/files/FSDKaggle2019.audio_train_noisy.z01/content"
 FSD = releases.fsdkaggle2019()

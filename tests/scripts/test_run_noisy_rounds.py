@@ -10,7 +10,6 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from processes import lasting
 from sklearn.metrics import label_ranking_average_precision_score
 
 import blend_predictions
@@ -19,6 +18,7 @@ import relabel_noisy_data
 import run_noisy_rounds
 import train_2d_cnn
 from ops.errors import DataError
+from real_processes import lasting
 from toolkit.rounds.report import label_quality
 
 

@@ -19,7 +19,7 @@ from toolkit.clips.checks import clip_path, probe_clips, raise_if_any
 from toolkit.clips.report import Source, check_headers
 from toolkit.clips.sound_files import EmptyAudioError, MissingAudioError, read_audio, read_header
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[3]
 # Multiples of 1/128 are exact in every PCM format from 8 bits on.
 STEPS = ((np.arange(1000) * 37 % 201 - 100) / 128).astype(np.float32)
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000).astype(np.float32)

@@ -4,11 +4,11 @@ import json
 import os
 
 import pytest
-import releases
-from releases import ESC50, RECORD, Answered, Server, assert_complete, one_line, zipped
 
 import download_data
+import releases
 from ops.errors import DataError
+from releases import ESC50, RECORD, Answered, Server, assert_complete, one_line, zipped
 from toolkit.download import http
 
 NOISY_1 = f"{RECORD}/files/FSDKaggle2019.audio_train_noisy.z01/content"

@@ -1,13 +1,17 @@
 """What the benchmarks compare computes the same; else their ratios would mean nothing."""
 
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import augmentation
+import claims
+import noisy
 import numpy as np
+import plain
 import pytest
+import real_runs
 import soundfile
+import thresholds
 import torch
 
 from networks.classifiers import NetworkConfig, build_classifier
@@ -17,14 +21,6 @@ from ops.transforms import Sample
 from toolkit.clips.checks import probe_clips
 from toolkit.clips.loading import Clip, evaluation_loader
 from toolkit.training.trainer import predict
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-import augmentation  # noqa: E402
-import claims  # noqa: E402
-import noisy  # noqa: E402
-import plain  # noqa: E402
-import real_runs  # noqa: E402
-import thresholds  # noqa: E402
 
 
 def test_pairwise_lsep_is_lsep():

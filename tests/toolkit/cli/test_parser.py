@@ -22,7 +22,7 @@ from toolkit.system import console
 from toolkit.system.files import read_json
 from toolkit.system.suggestions import nearest_path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 
 

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from processes import environments, on_two_ranks, outcome
 
 from ops.batching import TrainingBatches, share_of
 from ops.errors import DataError
+from real_processes import environments, on_two_ranks, outcome
 from toolkit.cli import training_flags
 from toolkit.prediction import shards
 from toolkit.runs.experiment import Experiment
 from toolkit.system import processes
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 
 

@@ -10,6 +10,13 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+
+import report_experiment
+import review_labels
+import train_2d_cnn
+from ops.errors import DataError
+from ops.metrics import lwlrap
 from page_data import (
     AFTER,
     CLASSES,
@@ -21,13 +28,6 @@ from page_data import (
     make_report,
     make_review,
 )
-from PIL import Image
-
-import report_experiment
-import review_labels
-import train_2d_cnn
-from ops.errors import DataError
-from ops.metrics import lwlrap
 from toolkit.pages.clip_media import ClipMedia, _pooled, encode_mp3
 from toolkit.pages.review import choose_clips, relative_url
 from toolkit.pages.template import build_page, json_for_script

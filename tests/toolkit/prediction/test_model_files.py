@@ -21,7 +21,7 @@ from networks.export import PairMaximum, WaveformTagger
 from ops.errors import DataError
 from toolkit.prediction.model_files import FORMATS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SHAPES = [(1, 1), (1, 100), (3, 5000), (1, 44_321)]
 
 

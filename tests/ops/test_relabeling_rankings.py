@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from strategy_calls import apply, kept
 
 import relabel_noisy_data
 from ops.errors import DataError
 from ops.noise_model import correct_labels
+from strategy_calls import apply, kept
 from toolkit.clips.splits import load_tables
 from toolkit.clips.tables import read_weights
 from toolkit.runs.predictions import Predictions, write_predictions

@@ -1,6 +1,7 @@
 """The report in headless Chromium: read, played, filtered, by pointer and by keyboard."""
 
 import pytest
+
 from page_data import CLASSES, FNAMES, IMAGE, make_experiment, make_report
 
 pytestmark = pytest.mark.needs_chromium

@@ -28,7 +28,7 @@ from ops.errors import DataError
 from toolkit.cli import parser as cli
 from toolkit.clips.sound_files import read_audio
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(

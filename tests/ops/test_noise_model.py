@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from strategy_calls import apply, kept
 
 from ops.logits import logits_of
 from ops.noise_model import correct_labels, fit_noise, share_of_wrong_labels
+from strategy_calls import apply, kept
 
 
 def test_the_share_of_wrong_labels_by_hand():
