@@ -1,4 +1,4 @@
-"""Networks: structure against a plain rebuild, independence of padding, degenerate batches."""
+"""Networks: structure against a plain rebuild, configs, precision, devices."""
 
 import copy
 
@@ -8,57 +8,25 @@ from torch import nn
 from torch.nn import functional
 
 from networks.classifiers import NetworkConfig, build_classifier
+from tiny_networks import (
+    CONV,
+    NORM,
+    PRELU,
+    clips_of,
+    each_aggregation,
+    each_features,
+    each_kind,
+    noise,
+    padded,
+    tiny,
+    trained,
+)
 
-KINDS, AGGREGATIONS, FEATURES = ["1d", "2d"], ["max", "rnn"], ["mel_256_128_32", "stft_64_32"]
-each_kind = pytest.mark.parametrize("kind", KINDS)
-each_aggregation = pytest.mark.parametrize("aggregation", AGGREGATIONS)
-each_features = pytest.mark.parametrize("features", FEATURES)
-
-CONV, NORM, PRELU = (nn.Conv1d, nn.Conv2d), (nn.BatchNorm1d, nn.BatchNorm2d), (nn.PReLU,)
 POOL = (nn.MaxPool1d, nn.MaxPool2d)
 RESIDUAL = [CONV, NORM, PRELU, CONV, NORM, PRELU, CONV, NORM, PRELU]
 BLOCK = [NORM, CONV, POOL, NORM, PRELU, *RESIDUAL]
 RECURRENT = [(nn.LayerNorm,), (nn.GRU,)]
 HEAD = [NORM, (nn.Linear,), NORM, PRELU, (nn.Dropout,), (nn.Linear,)]
-
-
-def tiny(kind, aggregation="max", features="mel_256_128_32", **changes):
-    values = dict(n_classes=3, num_conv_blocks=3, conv_base_depth=4, growth_rate=1.5)
-    values |= dict(start_deep_supervision_on=1, aggregation_type=aggregation) | changes
-    return NetworkConfig(kind=kind, features=features, **values)
-
-
-def noise(*shape, seed=0):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def trained(config, seed=0):
-    """A network in evaluation with every weight and running statistic off its initial value."""
-    torch.manual_seed(seed)
-    model = build_classifier(config).train()
-    for module in model.modules():
-        if isinstance(module, NORM + PRELU + (nn.LayerNorm,)):
-            for parameter in module.parameters(recurse=False):
-                nn.init.uniform_(parameter, 0.3, 1.2)
-        if isinstance(module, NORM):
-            module.momentum = 0.9
-    with torch.no_grad():
-        model(torch.stack(clips_of(*[3000] * 8)))
-    return model.eval()
-
-
-def padded(clips):
-    lengths = torch.tensor([len(clip) for clip in clips])
-    return nn.utils.rnn.pad_sequence(clips, batch_first=True), lengths
-
-
-def clips_of(*lengths):
-    """Noise and tones from loud to faint, no two alike."""
-    clips = []
-    for i, n in enumerate(lengths):
-        tone = torch.sin(2 * torch.pi * 300 * 2 ** (i % 6) * torch.arange(n) / 44100)
-        clips.append((tone + 0.3 * noise(n, seed=i)) * 0.6 * 0.2 ** (i % 3))
-    return clips
 
 
 def executed_layers(model, signal):
@@ -224,51 +192,6 @@ def test_logits_are_batch_by_classes(kind, aggregation, batch, n_samples):
         assert model(noise(batch, n_samples)).shape == (batch, n_classes)
 
 
-@each_aggregation
-@each_kind
-@each_features
-def test_padding_does_not_change_logits(kind, aggregation, features):
-    model = trained(tiny(kind, aggregation, features))
-    clips = clips_of(300, 9000, 4001, 1, 1024, 897, 6500)
-    with torch.no_grad():
-        batch = model(*padded(clips))
-        alone = torch.cat([model(clip[None]) for clip in clips])
-    assert (alone[:-1] - alone[1:]).abs().amax(1).min() > 0.01  # logits that depend on the clip
-    torch.testing.assert_close(batch, alone, rtol=1e-4, atol=1e-4)
-
-
-@each_aggregation
-@each_kind
-def test_samples_behind_a_clips_length_are_not_heard(kind, aggregation):
-    model = trained(tiny(kind, aggregation))
-    signal, lengths = padded(clips_of(300, 5000, 2500))
-    behind = torch.arange(signal.shape[1]) >= lengths[:, None]
-    loud = functional.pad(signal + behind * noise(*signal.shape), (0, 4000), value=1.0)
-    before = loud.clone()
-    with torch.no_grad():
-        torch.testing.assert_close(model(loud, lengths), model(signal, lengths), rtol=0, atol=1e-5)
-    torch.testing.assert_close(loud, before, rtol=0, atol=0)
-
-
-@each_aggregation
-@each_kind
-def test_permuting_clips_permutes_logits(kind, aggregation):
-    model = trained(tiny(kind, aggregation))
-    signal, lengths = padded(clips_of(300, 5000, 2500, 4000))
-    order = torch.tensor([2, 0, 3, 1])
-    with torch.no_grad():
-        expected = model(signal, lengths)[order]
-        torch.testing.assert_close(model(signal[order], lengths[order]), expected, rtol=1e-4, atol=1e-5)
-
-
-@each_aggregation
-@each_kind
-def test_full_lengths_equal_no_lengths(kind, aggregation):
-    model, signal = trained(tiny(kind, aggregation)), noise(3, 3000)
-    with torch.no_grad():
-        torch.testing.assert_close(model(signal, torch.full((3,), 3000)), model(signal))
-
-
 @pytest.mark.parametrize("n_samples", [0, 1, 300, 895])
 @each_aggregation
 @each_kind
@@ -282,59 +205,6 @@ def test_short_clip_is_extended_with_silence_that_counts(kind, aggregation, n_sa
         only_short = model(signal[:, : max(n_samples, 1)], torch.tensor([n_samples]))
     torch.testing.assert_close(in_a_batch, expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(only_short, expected, rtol=1e-4, atol=1e-4)
-
-
-@each_kind
-def test_clip_that_is_long_enough_is_not_extended(kind):
-    model = trained(tiny(kind, "rnn"))
-    with torch.no_grad():
-        assert (model(noise(1, 896)) - model(functional.pad(noise(1, 896), (0, 1024)))).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("lengths", [[300], [300, 300], [300, 5000]])
-@pytest.mark.parametrize("loudness", [0.0, 1.0])
-@each_aggregation
-@each_kind
-def test_training_down_to_one_frame(kind, aggregation, loudness, lengths):
-    """Five blocks leave 1 frame of 32 (and 1 feature of 32): no variance in a batch of one."""
-    torch.manual_seed(0)
-    config = tiny(kind, aggregation, num_conv_blocks=5, growth_rate=1.0, output_dropout=0.5)
-    model = build_classifier(config).train()
-    signal, lengths = padded([loudness * noise(n) for n in lengths])
-    logits = model(signal, lengths)
-    assert logits.shape == (len(lengths), 3)
-    logits.square().sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-    for name, buffer in model.named_buffers():
-        assert buffer.isfinite().all(), name
-
-
-@each_aggregation
-@each_kind
-def test_training_hears_nothing_behind_a_clip(kind, aggregation):
-    torch.manual_seed(0)
-    model = build_classifier(tiny(kind, aggregation)).train()
-    signal, lengths = padded(clips_of(2000, 5000))
-    behind = torch.arange(signal.shape[1]) >= lengths[:, None]
-    with torch.no_grad():
-        expected = model(signal, lengths)
-        torch.testing.assert_close(model(signal + behind * 1.0, lengths), expected)
-
-
-@each_aggregation
-@each_kind
-def test_training_applies_the_same_masks(kind, aggregation):
-    """With BatchNorm frozen, training is evaluation: a clip's logits are its own."""
-    model = trained(tiny(kind, aggregation))
-    clips = clips_of(300, 9000, 4001)
-    with torch.no_grad():
-        alone = torch.cat([model(clip[None]) for clip in clips])
-        model.train()
-        for module in model.modules():
-            if isinstance(module, NORM):
-                module.eval()
-        torch.testing.assert_close(model(*padded(clips)), alone, rtol=1e-4, atol=1e-4)
 
 
 @each_aggregation
@@ -387,15 +257,6 @@ def test_mixed_precision_stays_close(kind, aggregation):
 def test_impossible_config_names_the_field(name, value):
     with pytest.raises(ValueError, match=f"^{name}: .*expected"):
         tiny(**{"kind": "2d", name: value})
-
-
-@pytest.mark.parametrize(
-    "lengths", [torch.tensor([3000]), torch.tensor([3000, 3001]), torch.tensor([-1, 5]), torch.ones(2, 1)]
-)
-def test_impossible_lengths_are_an_error(lengths):
-    model = build_classifier(tiny("1d")).eval()
-    with pytest.raises(ValueError, match="lengths: expected"):
-        model(noise(2, 3000), lengths)
 
 
 @pytest.mark.gpu

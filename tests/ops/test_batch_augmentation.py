@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,31 +15,8 @@ from ops.effects.chain import EffectsDraw
 from ops.errors import DataError
 from ops.losses import lsep_loss
 from ops.sampling import SAMPLE_RATE
-from ops.transforms import Augmentation, Plan, Sample
-from toolkit.clips.loading import Clip, TrainingDataset, training_loader
-
-CPU = torch.device("cpu")
-EVERYTHING = Augmentation(p_mixup=0.6, p_aug=0.6, effects="torch", p_shuffle=0.5, p_silence=0.5)
-
-
-def sample(n_samples, seed=0, label=0, **more):
-    audio = np.random.default_rng(seed).uniform(-0.5, 0.5, n_samples).astype(np.float32)
-    return Sample(audio, np.eye(4, dtype=np.float32)[label], f"{seed}.wav", **more)
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audio")
-    rows = []
-    for k, n_samples in enumerate([1, 3000, 9000, 20_000, 33_000, 50_000]):
-        one = sample(n_samples, k, k % 4)
-        soundfile.write(folder / one.fname, one.audio, SAMPLE_RATE, subtype="FLOAT")
-        rows.append(Clip(one.fname, folder / one.fname, n_samples, one.labels))
-    return rows
-
-
-def rows_of(batch):
-    return [signal[:length] for signal, length in zip(batch["signal"], batch["lengths"], strict=True)]
+from ops.transforms import Augmentation, Plan
+from planned_batches import CPU, EVERYTHING, rows_of, sample
 
 
 @pytest.mark.parametrize(
@@ -142,39 +118,6 @@ def test_unreadable_clips_are_left_out_and_a_batch_may_be_empty():
     assert batch["signal"].shape == (1, 10)
     batch = to_device(collate_plans([(5, error)]), CPU)
     assert batch["signal"].shape == (0, 0) and batch["labels"] is None
-
-
-def epoch_of(clips, workers, epoch, switch_off_on=9):
-    dataset = TrainingDataset(clips, EVERYTHING, switch_off_on, 1.0, 3, 1, on_device=True)
-    loader, batches = training_loader(dataset, 4, workers, False)
-    batches.set_epoch(epoch)
-    moved = [to_device(batch, CPU) for batch in loader]
-    return [(b["index"].tolist(), b["labels"].tolist(), [row.numpy() for row in rows_of(b)]) for b in moved]
-
-
-def test_workers_do_not_change_samples(clips):
-    for epoch in range(2):
-        alone, one, two = (epoch_of(clips, workers, epoch) for workers in (0, 1, 2))
-        for other in (one, two):
-            assert [b[:2] for b in alone] == [b[:2] for b in other]
-            rows, others = ([row.tobytes() for b in batches for row in b[2]] for batches in (alone, other))
-            assert rows == others
-
-
-def test_samples_are_those_of_the_same_data_set_augmented_by_itself(clips):
-    by_itself = TrainingDataset(clips, EVERYTHING, 9, 1.0, 3, 1)
-    for index, labels, rows in epoch_of(clips, 0, 5):
-        for clip, label, row in zip(index, labels, rows, strict=True):
-            expected = by_itself[5, clip][1]
-            assert label == expected.labels.tolist()
-            np.testing.assert_allclose(row, expected.audio, atol=1e-5)
-
-
-def test_from_switch_off_on_there_is_only_the_segment(clips):
-    plain = TrainingDataset(clips, Augmentation(), 9, 1.0, 3, 1)
-    for index, _, rows in epoch_of(clips, 0, 1, switch_off_on=1):
-        for clip, row in zip(index, rows, strict=True):
-            assert row.tobytes() == plain[1, clip][1].audio.tobytes()
 
 
 class WaitingCopies(TorchDispatchMode):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ops.batching import TrainingBatches, batches_by_length, pad_collate
+from ops.batching import TrainingBatches, batches_by_length, pad_collate, share_of
 from ops.errors import DataError
 from ops.transforms import Sample
 
@@ -136,3 +136,19 @@ def test_weights_come_along_where_they_differ_from_one():
     assert pad_collate([(0, sample(1)), (1, sample(2))])["weights"] is None
     weights = pad_collate([(0, sample(1)), (1, replace(sample(2), weight=0.25))])["weights"]
     assert weights.dtype == torch.float32 and weights.tolist() == [1.0, 0.25]
+
+
+@pytest.mark.parametrize("n, n_ranks", [(0, 2), (1, 2), (5, 2), (7, 3), (8, 4), (3, 5)])
+def test_shares_cover_everything_once_and_differ_by_one_at_most(n, n_ranks):
+    parts = [list(range(n))[share_of(n, rank, n_ranks)] for rank in range(n_ranks)]
+    assert [item for part in parts for item in part] == list(range(n))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
+
+
+def test_ranks_share_each_batch_of_a_single_process():
+    whole = TrainingBatches(11, 4, seed=1, fold=0)
+    ranks = [TrainingBatches(11, 4, 1, 0, rank, 2) for rank in range(2)]
+    for number, (all_keys, *parts) in enumerate(zip(whole, *ranks, strict=True)):
+        assert parts[0] + parts[1] == all_keys
+        assert ranks[0].size(number) == len(all_keys)

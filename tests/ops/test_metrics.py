@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.metrics import bootstrap_interval, confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 
 
 def random_table(seed, clips=40, classes=6, ties=False):
@@ -171,3 +171,8 @@ def test_confusion_costs_are_what_lwlrap_lacks(seed):
     if truth.any():
         assert 1 - costs.sum() / truth.sum() == pytest.approx(lwlrap(truth, scores), abs=1e-12)
     assert not costs[clips == 0].any() and (clips <= truth.sum(axis=0)[:, None]).all()
+
+
+def test_the_interval_of_a_difference():
+    low, high = bootstrap_interval(np.array([0.1, 0.1, 0.1]), np.array([1, 1, 1]), 100, 0)
+    assert low == pytest.approx(0.1) and high == pytest.approx(0.1)

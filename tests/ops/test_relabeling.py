@@ -1,22 +1,14 @@
-"""Relabeling strategies: tables worked out by hand, the naive threshold, and the order of rows."""
+"""The published strategies of relabeling: tables by hand, the naive threshold, any order of rows."""
 
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
-import ops.noise_model
 import ops.relabeling
-import relabel_noisy_data
-from ops.errors import DataError
-from ops.relabeling import GRAMMAR, STRATEGIES, choose_threshold, label_margins, parse_mode, predicted_sets
-from toolkit.clips.tables import read_table, write_table
-from toolkit.runs.predictions import Predictions, write_predictions
+from ops.relabeling import choose_threshold, label_margins, parse_mode, predicted_sets
+from strategy_calls import FNAMES, PROBABILITIES
 
-CLASSES = ["A", "B", "C"]
-FNAMES = ["c0", "c1", "c2", "c3"]
-PROBABILITIES = np.array([[0.9, 0.2, 0.1], [0.9, 0.8, 0.1], [0.6, 0.1, 0.4], [0.1, 0.2, 0.3]])
 LABELS = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
 # Ranking precision of the labels: c0 1 (A first), c1 1/2 (B second), c2 (1 + 2/3) / 2, c3 1.
 # One class a clip expected: four values, .9 .9 .8 .6, must pass, so the first threshold from .4 on.
@@ -203,111 +195,6 @@ def test_scoring_keeps_k_clips_none_worse_than_those_dropped(k):
     assert kept.sum() == min(k, len(fnames))
     scores = np.nan_to_num(ops.relabeling.lrap_per_clip(labels, probabilities), nan=-1)
     assert scores[kept].min() >= scores[~kept].max(initial=-2)
-
-
-# The script: the published code took labels from the wrong rows where the tables were not sorted.
-
-
-def relabel(folder, noisy: list[tuple[str, str]], predictions: Predictions, mode: str) -> list[list[str]]:
-    write_table(folder / "noisy.csv", pd.DataFrame(noisy, columns=["fname", "labels"]))
-    write_predictions(folder / "predictions.csv", predictions)
-    relabel_noisy_data.main(
-        [
-            f"--noisy_df={folder / 'noisy.csv'}",
-            f"--noisy_predictions_df={folder / 'predictions.csv'}",
-            f"--output_df={folder / 'relabeled.csv'}",
-            f"--mode={mode}",
-        ]
-    )
-    return pd.read_csv(folder / "relabeled.csv", dtype=str, na_filter=False).values.tolist()
-
-
-CELLS = {"c0": "A", "c1": "B", "c2": "B,A", "c3": "C"}
-
-
-@pytest.mark.parametrize(
-    "mode, expected",
-    [
-        ("scoring_3", {"c0": "A", "c2": "B,A", "c3": "C"}),  # labels that stay keep their spelling
-        ("fullmatch_1", {"c0": "A"}),
-        ("relabelall_1", {"c0": "A", "c1": "A,B", "c2": "A"}),
-        ("relabelall-merge_1", {"c0": "A", "c1": "A,B", "c2": "B,A", "c3": "C"}),
-    ],
-)
-def test_the_script_joins_by_fname(mode, expected, tmp_path):
-    rng = np.random.default_rng(0)
-    for _ in range(3):
-        order, columns, rows = rng.permutation(4), rng.permutation(3), rng.permutation(4)
-        predictions = Predictions(
-            [FNAMES[i] for i in order], [CLASSES[i] for i in columns], PROBABILITIES[order][:, columns]
-        )
-        names = [FNAMES[i] for i in rows]
-        relabeled = relabel(tmp_path, [(name, CELLS[name]) for name in names], predictions, mode)
-        assert [fname for fname, _ in relabeled] == [name for name in names if name in expected]
-        assert {f: set(cell.split(",")) for f, cell in relabeled} == {
-            f: set(cell.split(",")) for f, cell in expected.items()
-        }
-        if mode == "scoring_3":
-            assert dict(relabeled) == expected
-
-
-def test_the_result_is_the_next_runs_table(tmp_path):
-    predictions = Predictions(FNAMES, CLASSES, PROBABILITIES)
-    relabel(tmp_path, list(CELLS.items()), predictions, "relabelall-merge_1")
-    read = read_table(tmp_path / "relabeled.csv", ["fname", "labels"])
-    assert read.values.tolist() == [["c0", "A"], ["c1", "A,B"], ["c2", "B,A"], ["c3", "C"]]
-
-
-def test_predictions_of_further_clips_change_nothing_that_is_kept(tmp_path):
-    more = Predictions(["extra", *FNAMES], CLASSES, np.concatenate([[[0.99, 0.98, 0.97]], PROBABILITIES]))
-    relabeled = relabel(tmp_path, list(CELLS.items()), more, "relabelall_1")
-    assert relabeled == [["c0", "A"], ["c1", "A,B"], ["c2", "A"]]
-
-
-def test_a_clip_without_prediction_or_an_unknown_label_is_named(tmp_path):
-    predictions = Predictions(FNAMES[:3], CLASSES, PROBABILITIES[:3])
-    with pytest.raises(DataError, match="found none of 'c3'"):
-        relabel(tmp_path, list(CELLS.items()), predictions, "scoring_1")
-    with pytest.raises(DataError, match="label 'D' of clip 'c0'"):
-        relabel(tmp_path, [("c0", "D")], predictions, "scoring_1")
-    assert not (tmp_path / "relabeled.csv").exists()
-
-
-# The mode.
-
-
-@pytest.mark.parametrize(
-    "mode, strategy, parameter",
-    [
-        ("scoring_1000", "scoring", 1000),
-        ("scoring_2.0", "scoring", 2),
-        ("fullmatch_1.5", "fullmatch", 1.5),
-        ("relabelall_.5", "relabelall", 0.5),
-        ("relabelall-replacenan_1.", "relabelall-replacenan", 1),
-        ("relabelall-merge_007", "relabelall-merge", 7),
-    ],
-)
-def test_parse_mode(mode, strategy, parameter):
-    assert parse_mode(mode) == (STRATEGIES[strategy], parameter)
-
-
-@pytest.mark.parametrize(
-    "mode",
-    ["", "scoring", "scoring_", "_1", "scoring_1_2", "scoring_-1", "scoring_0", "scoring_0.0", "scoring_1.5",
-     "scoring_1e3", "scoring_nan", "scoring_inf", "scoring_ 1", " scoring_1", "scoring_1\n", "Scoring_1",
-     "scoring_1,0", "scoring-1", "relabel_1", "relabelall-_1", "scoring_٣", "scoring_" + "9" * 400, "a\nb_1"],
-)  # fmt: skip
-def test_what_is_no_mode(mode):
-    with pytest.raises(ValueError) as raised:
-        parse_mode(mode)
-    message = str(raised.value)
-    assert message.startswith("mode: ") and repr(mode) in message and len(message.splitlines()) == 1
-
-
-def test_the_grammar_names_every_strategy():
-    assert all(f"{name}_<" in GRAMMAR for name in STRATEGIES)
-    published = ["scoring", "fullmatch", "relabelall", "relabelall-replacenan", "relabelall-merge"]
-    assert list(STRATEGIES)[:5] == published
 
 
 def test_a_huge_number_of_clips_keeps_all():

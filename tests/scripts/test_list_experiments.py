@@ -1,4 +1,4 @@
-"""The table of experiments: differing settings, folds done, metrics, durations, order, CSV."""
+"""list_experiments.py: differing settings, folds done, metrics, durations, order, CSV."""
 
 import json
 
@@ -9,33 +9,6 @@ import pytest
 import list_experiments
 import train_2d_cnn
 from ops.errors import DataError
-from toolkit.runs.comparison import sorted_by
-from toolkit.runs.durations import as_text, training_seconds
-
-
-def test_durations_leave_out_pauses_and_other_folds(tmp_path):
-    lines = [
-        "2026-01-01 10:00:00 experiment x, device cpu",
-        "2026-01-01 10:00:05 fold 0: 9 training and 3 validation clips",
-        "2026-01-01 10:00:15 fold 0 epoch 0: train loss 1",  # 10
-        "2026-01-01 10:00:16 fold 1: 9 training and 3 validation clips",  # another process
-        "2026-01-01 10:00:20 fold 0 epoch 1: train loss 1",  # 5
-        "2026-01-01 10:00:22 fold 0: interrupted in epoch 2, batch 1",  # 2
-        "2026-01-01 10:00:36 fold 1 epoch 0: train loss 1",  # 20
-        "2026-01-01 12:00:00 fold 0: 9 training and 3 validation clips",  # a pause
-        "2026-01-01 12:00:01 fold 0: resumed at epoch 2, batch 1",  # 1
-        "2026-01-01 11:59:58 fold 0 epoch 2: the clock was set back",
-        "2026-01-01 12:00:58 fold 0: metric 0.5",  # 60
-        "2026-01-01 13:00:58 fold 0: finished before, nothing to do",
-        "2026-99-01 13:00:58 fold 0: no time",
-        "no line",
-    ]
-    (tmp_path / "log").write_text("\n".join(lines))
-    assert training_seconds(tmp_path / "log") == 10 + 5 + 2 + 20 + 1 + 60
-    assert training_seconds(tmp_path / "none") == 0
-    assert [as_text(seconds) for seconds in (0, 59.6, 3723, 90000)] == [
-        "0:00:00", "0:01:00", "1:02:03", "25:00:00",
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -71,12 +44,6 @@ def test_order(listed):
     assert [line[0] for line in listed("--sort=folds")[1:]] == ["b", "a"]
     with pytest.raises(DataError, match=r"got 'metrc' \(nearest: 'metric'\)"):
         listed("--sort=metrc")
-
-
-def test_text_and_missing_settings_sort():
-    table = pd.DataFrame({"setting": ["b", None, "a"], "mixed": [1, "x", None]})
-    assert list(sorted_by(table, "setting").index) == [2, 0, 1]
-    assert list(sorted_by(table, "mixed").index) == [0, 1, 2]
 
 
 def test_no_experiments(tmp_path):

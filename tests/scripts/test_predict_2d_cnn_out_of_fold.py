@@ -1,4 +1,4 @@
-"""No self-confirmation: what each fold saw is recorded, and a noisy clip is scored by the others."""
+"""predict_2d_cnn.py --out_of_fold: what each fold saw is recorded, and a clip is scored by the others."""
 
 import json
 import shutil
@@ -11,10 +11,7 @@ import predict_2d_cnn
 import train_2d_cnn
 from ops.errors import DataError
 from ops.folds import plain_folds
-from toolkit.prediction.ensemble import average_of_members, seen_by_every_fold
-from toolkit.runs.noisy_folds import united
-
-CLASSES = ["Alarm", "Bell", "Birdsong", "Clicks", "Drum", "Engine", "Rain", "Siren"]
+from toy_data import CLASSES
 
 
 @pytest.fixture
@@ -143,34 +140,8 @@ def test_another_experiment_stands_in_where_every_fold_saw_a_clip(train, predict
     assert "note:" not in capsys.readouterr().out
 
 
-def test_averages_by_hand():
-    first = np.array([[[1.0], [2.0], [3.0]], [[3.0], [4.0], [5.0]]])  # folds, clips, classes
-    second = np.array([[[10.0], [20.0], [30.0]]])
-    usable = [np.array([[1, 0, 0], [1, 1, 0]], bool), np.array([[1, 0, 0]], bool)]
-    mean = average_of_members([first, second], usable)
-    # Clip 0: (2 + 10) / 2; clip 1: fold 1 of the first alone; clip 2: nobody, so everybody.
-    np.testing.assert_allclose(mean, [[6.0], [4.0], [(4 + 30) / 2]])
-    assert seen_by_every_fold(usable).tolist() == [False, False, True]
-
-
 def test_experiments_from_before_the_record_are_refused(train, predict):
     experiment = train()
     (experiment / "noisy_folds.csv").unlink()
     with pytest.raises(DataError, match="noisy_folds.csv.*leave out --out_of_fold"):
         predict(experiment)
-
-
-def test_a_noisy_table_that_changes_under_a_run_is_refused(toy, train, tmp_path):
-    kept = tmp_path / "kept.csv"
-    frame = pd.read_csv(toy.folder / "train_noisy.csv")
-    frame.to_csv(kept, index=False)
-    train("--folds", "0", noisy_train_df=kept)
-    frame.iloc[2:].to_csv(kept, index=False)
-    with pytest.raises(DataError, match="has changed since"):
-        train("--folds", "1", "--resume", noisy_train_df=kept)
-
-
-def test_what_a_warm_start_saw_counts():
-    first = {"a": frozenset({0}), "b": frozenset({1})}
-    second = {"b": frozenset({0}), "c": frozenset({1})}
-    assert united(first, second) == {"a": frozenset({0}), "b": frozenset({0, 1}), "c": frozenset({1})}

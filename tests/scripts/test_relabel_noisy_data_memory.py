@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "relabel_noisy_data.py"
+from repository import ROOT
+
+SCRIPT = ROOT / "relabel_noisy_data.py"
 # ru_maxrss is that of this process alone; a child's own figure would start at its parent's.
 MEASURE = """
 import resource, runpy, sys

@@ -1,15 +1,12 @@
-"""run_noisy_rounds.py: the rounds by hand, killed at any moment, and what each of them is given."""
+"""run_noisy_rounds.py: the rounds by hand, what each of them is given, and what users do wrong."""
 
 import json
-import os
-import random
 import re
-import signal
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from sklearn.metrics import label_ranking_average_precision_score
 
 import blend_predictions
@@ -18,8 +15,7 @@ import relabel_noisy_data
 import run_noisy_rounds
 import train_2d_cnn
 from ops.errors import DataError
-from real_processes import lasting
-from toolkit.rounds.report import label_quality
+from real_processes import lasting, outcome_of_rounds
 
 
 def test_two_rounds_are_the_loop_by_hand(toy, rounds_flags, training_flags, tmp_path, capsys):
@@ -81,89 +77,6 @@ def true_labels(path):
     return zip(frame["fname"], frame["labels"], strict=True)
 
 
-def outcome(folder) -> dict[str, bytes]:
-    """Bytes of every table, prediction and result of the rounds, by their paths."""
-    patterns = ("rounds.csv", "plan.json", "tables/*", "predictions/*", "experiments/*/predictions/*.csv",
-                "experiments/*/results.json", "experiments/*/noisy_folds.csv")  # fmt: skip
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for pattern in patterns
-        for path in folder.glob(pattern)
-    }
-
-
-@pytest.mark.slow
-def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, rounds_flags, tmp_path):
-    """At random times, and within random writes; warm start, history and weights included."""
-    argv = rounds_flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_rounds=1",
-                 holdout_size=0.2)  # fmt: skip
-    started = time.monotonic()
-    for name in ("reference", "killed"):
-        (tmp_path / name).mkdir()
-    reference = {"script": "run_noisy_rounds", "cwd": str(tmp_path / "reference")}
-    assert zygote.run(argv, **reference) == 0, zygote.output()
-    duration = time.monotonic() - started
-    expected = outcome(tmp_path / "reference/rounds")
-    assert len(expected) == 2 + 2 + 2 + 3 * 5 + 2
-    where = {"script": "run_noisy_rounds", "cwd": str(tmp_path / "killed")}
-    generator = random.Random(0)
-    kills = 0
-    for _ in range(200):
-        at_write = kills % 2 == 1 and kills < 12
-        pid = zygote.start(argv, kill_at_write=generator.randint(4, 40) if at_write else None, **where)
-        if not at_write and kills < 12:
-            time.sleep(generator.uniform(0.05, 0.35) * duration)
-            os.kill(pid, signal.SIGKILL)
-        status = zygote.wait(pid)
-        if status == 0:
-            break
-        assert status == -signal.SIGKILL, zygote.output()
-        kills += 1
-    assert status == 0 and kills >= 4
-    assert outcome(tmp_path / "killed/rounds") == expected
-    assert not list((tmp_path / "killed").rglob("*.tmp"))
-    # Once more: nothing is left to do, and nothing changes.
-    assert zygote.run(argv, **where) == 0
-    assert "epoch 0:" not in zygote.output() and outcome(tmp_path / "killed/rounds") == expected
-
-
-def test_a_dry_run_prints_counts_and_writes_nothing(rounds_flags, tmp_path, capsys):
-    modes = ["scoring_6", "scoring_99", "fullmatch_1"]
-    run_noisy_rounds.main(
-        rounds_flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", later_epochs=3)
-    )
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines[1:5] == [
-        "0 none 12 curated 1 predict 16 noisy clips, out of fold to do",
-        "1 scoring_6: 6 12 curated + 3 noisy 3 predict 16 noisy clips, out of fold to do",
-        "2 scoring_99: 16 12 curated + 8 noisy 3 predict 16 noisy clips, out of fold to do",
-        "3 fullmatch_1: at most 16 12 curated + at most 16 noisy 3 the end to do",
-    ]
-    assert not (tmp_path / "r").exists()
-
-
-def test_cross_fitted_rounds_train_on_all_but_a_share(rounds_flags, tmp_path, capsys):
-    modes, extra = ["scoring_6", "scoring_99"], ["--cross_fit_noisy", "--folds", "0", "1", "2", "3"]
-    run_noisy_rounds.main(
-        rounds_flags(tmp_path / "r", modes, "--dry_run", "--share_last_rounds=1", *extra, n_folds=4)
-    )
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines[1].startswith("0 none 18 curated 1")
-    assert lines[2].startswith("1 scoring_6: 6 18 curated + 5 noisy 1")  # 4.5 on average
-    assert lines[3].startswith("2 scoring_99: 16 18 curated + 16 noisy 1")
-
-
-def test_rounds_of_fewer_clips_may_train_for_as_many_steps(rounds_flags, tmp_path, capsys):
-    modes = ["scoring_6", "scoring_99", "fullmatch_1"]
-    steps = ["--dry_run", "--share_last_rounds=1", "--equal_steps"]
-    run_noisy_rounds.main(rounds_flags(tmp_path / "r", modes, *steps, later_epochs=3))
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    # 12 + 8 clips a fold with all of the noisy ones, 12 + 3 with six of them: 3 * 20 / 15 epochs.
-    assert lines[2].startswith("1 scoring_6: 6 12 curated + 3 noisy 4 predict")
-    assert lines[3].startswith("2 scoring_99: 16 12 curated + 8 noisy 3 predict")
-    assert lines[4].startswith("3 fullmatch_1: at most 16 12 curated + at most 16 noisy 3 or more the end")
-
-
 def test_rounds_added_after_a_shared_last_one_train_that_one_again(rounds_flags, tmp_path, capsys):
     def states(modes: list[str]) -> list[str]:
         run_noisy_rounds.main(rounds_flags(tmp_path / "r", modes, "--share_last_rounds=1", "--dry_run"))
@@ -222,18 +135,6 @@ def test_last_rounds_that_share_choose_by_the_predictions_before_them(toy, round
     assert lasting(folder) == before
 
 
-def test_rounds_of_other_lengths_end_without_augmentation_alike(rounds_flags, tmp_path):
-    """The last quarter of the epochs or so, in round 0 and in those of, on fewer clips, more epochs."""
-    epochs = {"epochs": 4, "switch_off_augmentations_on": 3, "p_mixup": 0.5}
-    run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], "--equal_steps", **epochs))
-    found = [
-        json.loads(path.read_text())["train"] for path in sorted((tmp_path / "r").glob("*/*/config.json"))
-    ]
-    # 12 + 8 clips a fold against 12 + 3: 4 * 20 / 15 epochs, rounded.
-    keys = ("epochs", "switch_off_augmentations_on")
-    assert [[train[key] for key in keys] for train in found] == [[4, 3], [5, 3]]
-
-
 def test_the_last_rounds_are_blended(toy, rounds_flags, tmp_path, capsys):
     """Test predictions as blend_predictions.py does it, and what the same blend scores out of fold."""
     test = [
@@ -272,11 +173,11 @@ def test_the_last_rounds_are_blended(toy, rounds_flags, tmp_path, capsys):
 def test_the_1d_network_and_further_rounds_at_the_end(rounds_flags, tmp_path, capsys):
     one = {"network": "1d", "num_conv_blocks": 1, "conv_base_depth": 3}
     run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], **one))
-    first = outcome(tmp_path / "r")
+    first = outcome_of_rounds(tmp_path / "r")
     capsys.readouterr()
     run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6", "quota_8"], **one))
     assert capsys.readouterr().out.count("epoch 0:") == 2  # two folds of the new round alone
-    second = outcome(tmp_path / "r")
+    second = outcome_of_rounds(tmp_path / "r")
     assert all(second[name] == first[name] for name in first if name not in ("rounds.csv", "plan.json"))
     assert second["rounds.csv"].startswith(first["rounds.csv"])
     config = json.loads(next((tmp_path / "r/experiments").glob("round_1-*/config.json")).read_text())
@@ -287,28 +188,59 @@ def test_the_1d_network_and_further_rounds_at_the_end(rounds_flags, tmp_path, ca
         run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6", "quota_8"], epochs=2, **one))
 
 
-def test_equal_steps_count_the_clips_that_are_drawn(toy, rounds_flags, tmp_path, capsys):
-    drawn = {"max_samples": 8, "holdout_size": 0.25, "epochs": 10}
-    argv = rounds_flags(tmp_path / "r", ["scoring_12", "scoring_4"], "--equal_steps", **drawn)
-    run_noisy_rounds.main([*argv, "--dry_run"])
-    printed = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
-    planned = [[cell for cell in map(str.strip, row) if cell][3] for row in printed[1:4]]
+def test_what_later_rounds_would_stumble_over_is_told_first(toy, rounds_flags, tmp_path):
+    table = tmp_path / "noisy.csv"
+    table.write_text("fname,labels\nnone.wav,Bell\n")
+    with pytest.raises(DataError, match="none.wav"):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_2"], noisy_train_df=table))
+    truth = tmp_path / "truth.csv"
+    truth.write_text("fname,labels\nother.wav,Bell\n")
+    with pytest.raises(DataError, match="expected the true labels of every noisy clip"):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_2"], f"--noisy_truth_df={truth}"))
+    with pytest.raises(DataError, match="scoring_1: expected at least 2 clips, one for each fold"):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_1"]))
+    assert not list(tmp_path.glob("r/*"))
+
+
+def test_a_mode_that_keeps_nothing_ends_the_rounds_in_one_line(toy, rounds_flags, tmp_path):
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    soundfile.write(folder / "n.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 44100)
+    (tmp_path / "noisy.csv").write_text("fname,labels\nn.wav,\n")
+    tables = {"noisy_train_df": tmp_path / "noisy.csv", "noisy_train_data_dir": folder}
+    with pytest.raises(DataError, match="round 1: soft_1 keeps none of the 1 noisy clips"):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["soft_1"], **tables))
+
+
+def test_some_of_the_folds_alone(toy, rounds_flags, tmp_path, capsys):
+    test = {"sample_submission": toy.folder / "sample_submission.csv", "test_data_dir": toy.folder / "test"}
+    argv = rounds_flags(tmp_path / "r", ["scoring_6"], "--warm_start", "--folds", "0", **test)
     run_noisy_rounds.main(argv)
-    trained = [
-        json.loads(next((tmp_path / "r/experiments").glob(f"round_{k}-*/config.json")).read_text())
-        for k in range(3)
-    ]
-    # A fold: 3 curated clips, and of 8 noisy ones 4, of 4 noisy ones 2.
-    assert [str(config["train"]["epochs"]) for config in trained] == planned == ["10", "10", "14"]
+    out = capsys.readouterr().out
+    assert "folds 1 (these rounds train folds 0 alone, not 1)" in out and "--resume" not in out
+    assert f"no {tmp_path / 'r/submission.csv'}: it needs the test predictions of all folds" in out
+    with pytest.raises(SystemExit):
+        run_noisy_rounds.main([*argv, "--blend_rounds=2"])
+    assert "--blend_rounds takes test predictions of all folds" in capsys.readouterr().err
 
 
-def test_quality_by_hand():
-    truth = {"a": frozenset("X"), "b": frozenset("XY"), "c": frozenset("Y"), "d": frozenset("Z")}
-    kept = {"a": frozenset("X"), "b": frozenset("Y"), "c": frozenset("XZ")}
-    assert label_quality(kept, truth, "t.csv") == {
-        "kept_precision": 1 / 3,
-        "kept_recall": 1 / 4,
-        "label_precision": 2 / 4,
-        "label_recall": 2 / 5,
-    }
-    assert set(label_quality({}, truth, "t.csv").values()) == {None}
+@pytest.mark.parametrize(
+    "extra, changed, expected",
+    [
+        ([], {"noisy_train_df": None, "noisy_train_data_dir": None}, "give --noisy_train_df"),
+        (["--no_frequency_encoding"], {"network": "1d"}, "--network 2d"),
+        (["--resume"], {}, "--resume"),
+        (["--experiments_dir=x"], {}, "--experiments_dir"),
+        (["--later_epochs=0"], {}, "at least 1"),
+        (["--blend_rounds=2"], {}, "give --sample_submission and --test_data_dir, or leave it out"),
+        (["--blend_rounds=3"], {}, "expected at most 2, round 0 and those of --rounds, got 3"),
+        (["--folds", "2"], {}, "expected 0 to 1"),
+        (["--share_last_rounds=2"], {}, "expected at most 1, the rounds of --rounds, got 2"),
+        (["--share_last_rounds=1", "--share_noisy"], {}, "leave out it or --share_last_rounds"),
+    ],
+)
+def test_usage(rounds_flags, tmp_path, capsys, extra, changed, expected):
+    with pytest.raises(SystemExit) as stopped:
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_1"], *extra, **changed))
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1 and expected in error

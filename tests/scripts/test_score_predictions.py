@@ -1,63 +1,14 @@
-"""score_predictions.py and its module: hand-worked figures, parts, degenerate tables, the CSV."""
+"""score_predictions.py: parts, the CSV, tables that do not fit."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import score_predictions
+import train_2d_cnn
 from ops.errors import DataError
-from ops.metrics import bootstrap_interval, lwlrap
-from toolkit.prediction.scoring import score
 
-TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]])
 SCORES = np.array([[0.9, 0.2, 0.3], [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], [0.3, 0.8, 0.1]])
-
-
-def test_figures_worked_out_by_hand():
-    found = score(TRUTH, SCORES, 0, 0)
-    assert found.clips == 3  # those with labels
-    assert found.lwlrap == pytest.approx((1 + 1 / 2 + 2 / 3 + 1) / 4)
-    # Class 0: its clips at ranks 1 and 3 of 3. Class 1: at rank 1 and at rank 3, tied with the first clip.
-    assert found.mean_average_precision == pytest.approx(((1 + 2 / 3) / 2 + (1 + 2 / 3) / 2) / 2)
-    assert found.accuracy == pytest.approx(2 / 3)
-    assert np.isnan(found.low) and np.isnan(found.high)
-
-
-def test_the_interval_is_that_of_lwlrap_over_resampled_clips():
-    rng = np.random.default_rng(1)
-    truth, scores = rng.random((30, 5)) < 0.4, rng.random((30, 5))
-    truth[:, 0] = True
-    draws = np.random.default_rng(7)
-    values = []
-    for _ in range(200):
-        rows = draws.integers(0, 30, 30)
-        values.append(lwlrap(truth[rows], scores[rows]))
-    found = score(truth, scores, 200, 7)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])))
-    assert found.low < found.lwlrap < found.high
-    assert score(truth, scores, 200, 7) == found
-
-
-def test_one_clip_has_an_interval_of_one_point():
-    found = score(TRUTH[1:2], SCORES[1:2], 50, 0)
-    assert found.low == found.high == found.lwlrap == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert found.mean_average_precision == 1.0 and found.accuracy == 0.0
-
-
-@pytest.mark.parametrize("rows", [slice(2, 3), slice(0, 0)])
-def test_nothing_labelled_gives_nan(rows):
-    found = score(TRUTH[rows], SCORES[rows], 50, 0)
-    assert found.clips == 0 and all(np.isnan(value) for value in list(vars(found).values())[1:])
-
-
-def test_one_class():
-    found = score(np.ones((3, 1)), np.array([[0.1], [0.5], [0.5]]), 50, 0)
-    assert vars(found) == {"clips": 3, **dict.fromkeys(list(vars(found))[1:], 1.0)}
-
-
-def test_the_interval_of_a_difference():
-    low, high = bootstrap_interval(np.array([0.1, 0.1, 0.1]), np.array([1, 1, 1]), 100, 0)
-    assert low == pytest.approx(0.1) and high == pytest.approx(0.1)
 
 
 @pytest.fixture
@@ -148,3 +99,26 @@ def test_what_does_not_fit_is_one_line(truth, predictions, words, files):
     with pytest.raises(DataError, match=words) as raised:
         run(files, "--csv", str(files / "scores.csv"))
     assert len(str(raised.value).splitlines()) == 1 and not (files / "scores.csv").exists()
+
+
+def test_score_of_known_predictions(tmp_path, capsys):
+    (tmp_path / "truth.csv").write_text('fname,labels\na,X\nb,"X,Y"\n')
+    (tmp_path / "preds.csv").write_text("X,Y,Z,fname\n0.1,0.2,0.3,b\n0.9,0.2,0.3,a\n")
+    score_predictions.main(
+        [f"--truth_df={tmp_path / 'truth.csv'}", f"--predictions_df={tmp_path / 'preds.csv'}", "--per_class"]
+    )
+    out = capsys.readouterr().out
+    # a: 1; b: Y at rank 2 (1/2), X at rank 3 (2/3): (1 + 1/2 + 2/3) / 3
+    assert f"{(1 + 1 / 2 + 2 / 3) / 3:.4f}" in out and "0.5000" in out
+
+
+def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags, only_experiment, capsys):
+    test = {"test_data_dir": toy.folder / "test", "sample_submission": toy.folder / "sample_submission.csv"}
+    train_2d_cnn.main(training_flags(**test, epochs=1))
+    submission = only_experiment() / "predictions/submission.csv"
+    capsys.readouterr()
+    tables = []
+    for path in (only_experiment(), submission):
+        score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
+        tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
+    assert tables[0] == tables[1]

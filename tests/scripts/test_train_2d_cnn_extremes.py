@@ -1,4 +1,4 @@
-"""Whole runs on data at the edge: silence, classes without clips, one clip, numbers that overflow."""
+"""Training on data at the edge: silence, classes without clips, one clip, numbers that overflow."""
 
 import json
 import math
@@ -94,13 +94,6 @@ def test_one_clip_cannot_be_trained_on_but_predicted(data_of, training_flags, on
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
 
 
-def test_one_fold_is_a_usage_error(training_flags, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        train_2d_cnn.main(training_flags("--folds", "0", n_folds=1))
-    assert stopped.value.code == 2
-    assert "--n_folds" in capsys.readouterr().err
-
-
 def test_a_loss_that_overflows_ends_the_run_with_the_last_good_state(training_flags, only_experiment):
     """The learning rate explodes in epoch 1: the message says where, last.pth is that of epoch 0."""
     flags = training_flags("--folds", "0", optimizer="momentum", scheduler="steplr_1_1e35", lr=0.01, epochs=3)
@@ -109,3 +102,31 @@ def test_a_loss_that_overflows_ends_the_run_with_the_last_good_state(training_fl
     last = torch.load(only_experiment() / "checkpoints/fold_0/last.pth", weights_only=True)
     assert (last["progress"]["epoch"], last["progress"]["batch"]) == (1, 0)
     assert all(torch.isfinite(values.float()).all() for values in last["model"].values())
+
+
+def test_clips_shorter_than_all_pooling_and_a_last_batch_of_one(
+    toy, training_flags, tmp_path, only_experiment
+):
+    """The published code failed on both: batches of only short clips, and a batch of one clip."""
+    folder = tmp_path / "short"
+    folder.mkdir()
+    fnames = [f"{i}.wav" for i in range(10)]
+    for i, fname in enumerate(fnames):
+        soundfile.write(folder / fname, np.random.default_rng(i).uniform(-0.5, 0.5, 100 + i), 44100)
+    table = tmp_path / "short.csv"
+    pd.DataFrame({"fname": fnames, "labels": ["Bell", "Drum"] * 5}).to_csv(table, index=False)
+    train_2d_cnn.main(
+        training_flags("--folds", "0", train_df=table, train_data_dir=folder, num_conv_blocks=4, epochs=1)
+    )
+    assert "5 training" in (only_experiment() / "log").read_text()  # batches of 4 and 1
+
+
+def test_one_class_and_clips_without_labels(toy, training_flags, tmp_path, only_experiment):
+    """Undefined metrics are null, and the last epoch counts as the best."""
+    table, classmap = tmp_path / "empty.csv", tmp_path / "one.json"
+    frame = pd.read_csv(toy.folder / "train_curated.csv").assign(labels="")
+    frame.to_csv(table, index=False)
+    classmap.write_text('{"Bell": 0}')
+    train_2d_cnn.main(training_flags("--folds", "0", train_df=table, classmap=classmap))
+    result = json.loads((only_experiment() / "results.json").read_text())["fold0"]
+    assert result == {"metric": None, "best_epoch": 1}

@@ -1,29 +1,16 @@
-"""Several processes: what they share, and that together they do what one does."""
+"""train_2d_cnn.py in several processes: together they do what one does."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from ops.batching import TrainingBatches, share_of
-from ops.errors import DataError
-from real_processes import environments, on_two_ranks, outcome
-from toolkit.cli import training_flags
-from toolkit.prediction import shards
-from toolkit.runs.experiment import Experiment
-from toolkit.system import processes
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-CPU = torch.device("cpu")
+from real_processes import outcome, torchrun
 
 
 @pytest.fixture
@@ -36,110 +23,6 @@ def flags(training_flags, tmp_path):
         return training_flags(*folds, *extra, experiments_dir=tmp_path / folder, **values)
 
     return make
-
-
-def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", *flags]
-    return subprocess.Popen(
-        [*command, str(REPOSITORY / script), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def test_alone_nothing_is_shared_and_nothing_is_started(monkeypatch):
-    assert processes.launch() is None
-    with processes.joined(CPU):
-        assert not torch.distributed.is_initialized()
-        assert (processes.rank(), processes.world_size(), processes.is_main()) == (0, 1, True)
-        assert processes.gather("x") == ["x"]
-        assert processes.from_main(lambda: 3) == 3
-        assert processes.any_rank(True) and not processes.any_rank(False)
-    for name, value in environments()[0].items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("WORLD_SIZE", "1")  # torchrun with one process
-    with processes.joined(CPU):
-        assert not torch.distributed.is_initialized()
-
-
-@pytest.mark.parametrize("n, n_ranks", [(0, 2), (1, 2), (5, 2), (7, 3), (8, 4), (3, 5)])
-def test_shares_cover_everything_once_and_differ_by_one_at_most(n, n_ranks):
-    parts = [list(range(n))[share_of(n, rank, n_ranks)] for rank in range(n_ranks)]
-    assert [item for part in parts for item in part] == list(range(n))
-    sizes = [len(part) for part in parts]
-    assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
-
-
-def test_ranks_share_each_batch_of_a_single_process():
-    whole = TrainingBatches(11, 4, seed=1, fold=0)
-    ranks = [TrainingBatches(11, 4, 1, 0, rank, 2) for rank in range(2)]
-    for number, (all_keys, *parts) in enumerate(zip(whole, *ranks, strict=True)):
-        assert parts[0] + parts[1] == all_keys
-        assert ranks[0].size(number) == len(all_keys)
-
-
-def test_values_go_around():
-    def work(rank):
-        with processes.joined(CPU):
-            return [
-                processes.gather(rank * 10),
-                processes.from_main(lambda: f"of {rank}"),
-                processes.any_rank(rank == 1),
-                processes.total(np.array([rank, 2.0])).tolist(),
-                sorted(processes.gather([processes.take_number("x") for _ in range(2)])),
-                processes.is_first_to_say("hello"),
-            ]
-
-    first, second = on_two_ranks(work)
-    assert first[:4] == second[:4] == [[0, 10], "of 0", True, [1.0, 4.0]]
-    assert sorted(number for numbers in first[4] for number in numbers) == [0, 1, 2, 3]
-    assert {first[5], second[5]} == {True, False}
-
-
-@pytest.mark.parametrize("culprit", [0, 1])
-def test_an_error_of_one_process_ends_all_with_that_error(culprit):
-    def work(rank):
-        with processes.joined(CPU):
-            if rank == culprit:
-                raise DataError("x.wav: broken")
-            processes.gather(None)
-
-    assert [str(error) for error in on_two_ranks(work)] == ["x.wav: broken"] * 2
-
-
-def test_an_error_on_rank_0_reaches_those_that_wait_for_its_answer():
-    def fail():
-        raise DataError("disk full")
-
-    def work(_):
-        with processes.joined(CPU):
-            processes.from_main(fail)
-
-    assert [str(error) for error in on_two_ranks(work)] == ["disk full"] * 2
-
-
-def test_a_process_that_gives_no_sign_of_life_ends_the_others_in_time():
-    def work(rank):
-        with processes.joined(CPU, timedelta(seconds=1)):
-            if rank == 1:
-                time.sleep(4)
-                return None
-            processes.gather(None)
-
-    started = time.monotonic()
-    error, _ = on_two_ranks(work)
-    assert isinstance(error, DataError) and "a process of this run was lost" in str(error)
-    assert time.monotonic() - started < 15
-
-
-def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
-    for name, value in environments()[0].items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(DataError, match="2 processes of this run did not find each other at 127.0.0.1:"):
-        with processes.joined(CPU, timedelta(seconds=1)):
-            pass
-    assert processes.world_size() == 1
 
 
 def read_trace(path: Path) -> tuple[list[list], list[float]]:
@@ -216,98 +99,6 @@ def rank_of(agent: int, rank: int) -> int:
     raise AssertionError("no such process")
 
 
-@pytest.fixture(scope="module")
-def experiment(toy, zygote, tmp_path_factory):
-    """An experiment of one fold of two."""
-    folder = tmp_path_factory.mktemp("experiments")
-    flags = {
-        "train_df": toy.folder / "train_curated.csv",
-        "train_data_dir": toy.folder / "train_curated",
-        "classmap": toy.classmap,
-        "features": "mel_512_512_16",
-        "aggregation_type": "max",
-        "optimizer": "adam",
-        "n_folds": 2,
-        "folds": 0,
-        "epochs": 1,
-        "num_conv_blocks": 2,
-        "conv_base_depth": 4,
-        "start_deep_supervision_on": 0,
-        "device": "cpu",
-        "num_workers": 0,
-        "experiments_dir": folder,
-    }
-    assert zygote.run([f"--{key}={value}" for key, value in flags.items()]) == 0, zygote.output()
-    return next(folder.iterdir())
-
-
-@pytest.fixture
-def prediction_flags(toy, tmp_path, experiment):
-    """flags(output, ...) of the prediction of 17 noisy clips, one of which cannot be read."""
-    table = pd.read_csv(toy.folder / "train_noisy.csv")
-    pd.concat([table, pd.DataFrame({"fname": ["missing.wav"]})]).to_csv(tmp_path / "table.csv", index=False)
-
-    def make(output: str, *extra: str) -> list[str]:
-        return [
-            *(f"--experiment={experiment}", f"--output_df={tmp_path / output}", "--device=cpu"),
-            *(f"--test_df={tmp_path / 'table.csv'}", f"--test_data_dir={toy.folder / 'train_noisy'}"),
-            *(f"--classmap={toy.classmap}", "--num_workers=0", "--batch_size=1", *extra),
-        ]
-
-    return make
-
-
-def test_torchrun_predicts_what_one_process_predicts(zygote, prediction_flags, tmp_path):
-    assert zygote.run(prediction_flags("one.csv"), script="predict_2d_cnn") == 3, zygote.output()
-    run = torchrun("predict_2d_cnn.py", *prediction_flags("two.csv"))
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 0, output
-    for end in ("", ".bad_clips.csv"):
-        assert (tmp_path / f"two.csv{end}").read_bytes() == (tmp_path / f"one.csv{end}").read_bytes()
-    assert (
-        output.count("17 clips, 1 networks") == 1 and output.count("could not be read; their rows hold") == 1
-    )
-    assert not list(tmp_path.glob("*.shards"))
-
-
-@pytest.mark.parametrize("n_processes", [1, 2])
-def test_killed_prediction_does_not_repeat_finished_shards(zygote, prediction_flags, tmp_path, n_processes):
-    assert zygote.run(prediction_flags("whole.csv"), script="predict_2d_cnn") == 3
-    pids = zygote.start_ranks(prediction_flags("out.csv"), script="predict_2d_cnn", kill_at_write=4)
-    statuses = [zygote.wait(pid) for pid in pids]
-    assert -signal.SIGKILL in statuses and 0 not in statuses
-    shards = sorted(tmp_path.glob("out.csv.shards/shard_*.npz"))
-    assert shards and not (tmp_path / "out.csv").exists()
-    # A finished shard is taken as it is: what a test writes into it comes out.
-    content = dict(np.load(shards[0]))
-    content["logits"] = np.zeros_like(content["logits"])
-    np.savez(shards[0], **content)
-    again = prediction_flags("out.csv")
-    run, done = (zygote.run, 3) if n_processes == 1 else (zygote.run_ranks, [0, 0])
-    assert run(again, script="predict_2d_cnn") == done, zygote.output()
-    assert f"{len(shards)} of " in zygote.output() and "shards were done before" in zygote.output()
-    found, expected = (pd.read_csv(tmp_path / name) for name in ("out.csv", "whole.csv"))
-    classes = [name for name in found.columns if name != "fname"]
-    changed = (found[classes] == 0.5).all(axis=1)
-    good = ~changed & (found["fname"] != "missing.wav")
-    assert list(found["fname"]) == list(expected["fname"])
-    assert changed.sum() == len(content["rows"]) > 0
-    pd.testing.assert_frame_equal(found[good], expected[good])
-    assert not list(tmp_path.glob("*.shards"))
-
-
-def test_shards_of_another_prediction_are_refused(zygote, prediction_flags, tmp_path):
-    folder = shards.shards_folder(tmp_path / "out.csv")
-    folder.mkdir()
-    (folder / "plan.json").write_text('{"clips": "others"}\n')
-    assert zygote.run_ranks(prediction_flags("out.csv"), script="predict_2d_cnn") == [1, 1]
-    assert zygote.output().count("holds shards of a prediction of other clips, networks or flags") == 1
-    (folder / "plan.json").rename(folder / "thesis.txt")
-    assert zygote.run_ranks(prediction_flags("out.csv"), script="predict_2d_cnn") == [1, 1]
-    assert zygote.output().count("expected shards of a prediction, found something else") == 1
-    assert (folder / "thesis.txt").exists()
-
-
 def test_one_line_for_an_error_that_all_processes_make(zygote, flags, capsys):
     assert zygote.run_ranks(flags("x", train_df="missing.csv")) == [1, 1]
     assert zygote.output().count("error:") == 1 and "missing.csv" in zygote.output()
@@ -315,39 +106,3 @@ def test_one_line_for_an_error_that_all_processes_make(zygote, flags, capsys):
     assert zygote.output().count("error:") == 1
     assert zygote.run_ranks(flags("x", batch_size=1)) == [2, 2]
     assert "expected at least a clip for each of the 2 processes" in zygote.output()
-
-
-def test_each_process_takes_its_own_gpu(monkeypatch):
-    class Parser:
-        def error(self, message):
-            raise SystemExit(message)
-
-    for name, value in environments()[1].items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
-    assert training_flags.resolve_device(Parser(), "cuda") == torch.device("cuda:1")
-    assert training_flags.resolve_device(Parser(), "cpu") == CPU
-    with pytest.raises(SystemExit, match="a GPU for each of the 2 processes"):
-        training_flags.resolve_device(Parser(), "cuda:0")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(SystemExit, match="lower --nproc_per_node"):
-        training_flags.resolve_device(Parser(), "cuda")
-
-
-def test_only_a_restart_of_the_launch_that_started_it_resumes_unasked(monkeypatch, tmp_path):
-    config = {"network": {}, "data": {}, "train": {}, "label": "x"}
-
-    def start(run_id: str, restarts: int) -> None:
-        for name, value in environments()[0].items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("TORCHELASTIC_RUN_ID", run_id)
-        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
-        Experiment.check_startable(config, tmp_path, resume=False)
-        Experiment.start(config, tmp_path, ["x"], resume=False)
-
-    start("a", 0)
-    start("a", 1)
-    for run_id, restarts in (("a", 0), ("b", 1)):
-        with pytest.raises(DataError, match="--resume"):
-            start(run_id, restarts)

@@ -77,11 +77,11 @@ class Browser:
         return found
 
     def downloaded(self, name: str, start) -> Path:
-        """The file of that name that start() makes the page save."""
+        """The file of that name that start() makes the page save; it is empty until all of it is there."""
         path = self.downloads / name
         path.unlink(missing_ok=True)
         start()
-        self.wait(path.exists)
+        self.wait(lambda: path.exists() and path.stat().st_size)
         return path
 
     def errors(self) -> list[str]:

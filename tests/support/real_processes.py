@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from repository import ROOT
 from toolkit.system import processes
 
 
@@ -114,4 +115,25 @@ def lasting(folder) -> dict[str, bytes]:
         str(path): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.name not in ("log", "command") and "summaries" not in path.parts
+    }
+
+
+def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> subprocess.Popen:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", *flags]
+    return subprocess.Popen(
+        [*command, str(ROOT / script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def outcome_of_rounds(folder) -> dict[str, bytes]:
+    """Bytes of every table, prediction and result of the rounds, by their paths."""
+    patterns = ("rounds.csv", "plan.json", "tables/*", "predictions/*", "experiments/*/predictions/*.csv",
+                "experiments/*/results.json", "experiments/*/noisy_folds.csv")  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for pattern in patterns
+        for path in folder.glob(pattern)
     }

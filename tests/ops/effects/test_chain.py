@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.effects import chain
-from ops.effects.chain import EffectsDraw, apply_effects, changed_length
+from ops.effects.chain import EffectsDraw, apply_effects, changed_length, overdrive
 from ops.effects.time_stretch import OVERLAP, REACH, SEGMENT
 from ops.sampling import SAMPLE_RATE
 from ops.transforms import EFFECT_RANGES, apply_sox, apply_torch, draw_effects
+from tones import noise, tone
 
 needs_sox = pytest.mark.needs_sox
 NEUTRAL = dict(reverberance=0, room_scale=0, stereo_depth=0, pitch_cents=0, overdrive_gain_db=2, tempo=1)
@@ -19,15 +20,6 @@ CHAINS = (apply_sox, apply_torch)
 
 def neutral(**changed) -> EffectsDraw:
     return EffectsDraw(**NEUTRAL | changed)
-
-
-def tone(hz, seconds=1.0, level=0.3):
-    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)
-
-
-def noise(n_samples, seed=0, level=0.3):
-    return np.random.default_rng(seed).uniform(-level, level, n_samples).astype(np.float32)
 
 
 def draws(n, seed=0):
@@ -261,3 +253,17 @@ def test_gpu_hears_what_the_cpu_hears_and_is_never_waited_for():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.corrcoef(torch.stack([found.cpu().flatten(), expected.flatten()]))[0, 1] > 0.99
+
+
+def test_overdrive_is_its_recursion():
+    signal, gain = noise(9000, level=1.0), 2.5
+    offset = 0.1 - 0.1**3 / 3
+    expected, before, blocked = [], offset, 0.0
+    for x in signal.astype(np.float64):
+        u = min(max(gain * x + 0.1, -1), 1)
+        v = u - u**3 / 3
+        blocked = v - before + 0.995 * blocked
+        before = v
+        expected.append(0.5 * x + 0.75 * blocked)
+    found = overdrive(torch.from_numpy(signal)[None], torch.tensor([gain]))
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)

@@ -1,12 +1,13 @@
-"""Usage errors: one line on stderr, exit code 2, before anything is read or written."""
+"""Training's flags: defaults, usage errors before anything is read or written, devices."""
 
 import pytest
+import torch
 
-import predict_2d_cnn
-import relabel_noisy_data
 import train_2d_cnn
 import train_hierarchical_cnn
+from command_lines import usage_error
 from networks.classifiers import NetworkConfig
+from real_processes import environments
 from toolkit.cli import training_flags
 
 REQUIRED = [
@@ -17,15 +18,6 @@ REQUIRED = [
     "--optimizer=adam",
     "--aggregation_type=max",
 ]
-
-
-def usage_error(capsys, parse_args, arguments) -> str:
-    with pytest.raises(SystemExit) as stopped:
-        parse_args(arguments)
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
-    return error
 
 
 @pytest.mark.parametrize(
@@ -69,15 +61,6 @@ def test_effects_without_sox(capsys, monkeypatch):
     error = usage_error(capsys, train_2d_cnn.parse_args, [*flags, "--effects=sox"])
     assert "SoX" in error and "apt-get install sox" in error and "--effects=torch needs none" in error
     assert train_2d_cnn.parse_args([*flags, "--effects=torch"]).p_aug == 0.5
-
-
-def test_unknown_mode(capsys):
-    arguments = ["--noisy_df=a", "--noisy_predictions_df=b", "--output_df=c", "--mode=best_5"]
-    assert "scoring_<clips to keep>" in usage_error(capsys, relabel_noisy_data.parse_args, arguments)
-
-
-def test_missing_flags_are_named(capsys):
-    assert "--test_df" in usage_error(capsys, predict_2d_cnn.parse_args, ["--experiment=a"])
 
 
 def test_defaults_are_those_of_the_published_solution():
@@ -136,3 +119,31 @@ def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
 def test_frequency_encoding_can_be_left_out():
     args = train_2d_cnn.parse_args([*REQUIRED, "--folds", "0", "--no_frequency_encoding"])
     assert training_flags.training_config(args, "2d", {"a": 0})["network"]["frequency_encoding"] is False
+
+
+def test_one_fold_is_a_usage_error(training_flags, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train_2d_cnn.main(training_flags("--folds", "0", n_folds=1))
+    assert stopped.value.code == 2
+    assert "--n_folds" in capsys.readouterr().err
+
+
+CPU = torch.device("cpu")
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
+    class Parser:
+        def error(self, message):
+            raise SystemExit(message)
+
+    for name, value in environments()[1].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    assert training_flags.resolve_device(Parser(), "cuda") == torch.device("cuda:1")
+    assert training_flags.resolve_device(Parser(), "cpu") == CPU
+    with pytest.raises(SystemExit, match="a GPU for each of the 2 processes"):
+        training_flags.resolve_device(Parser(), "cuda:0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(SystemExit, match="lower --nproc_per_node"):
+        training_flags.resolve_device(Parser(), "cuda")

@@ -1,4 +1,4 @@
-"""Sound files as users have them: odd formats, damaged files, odd names; segments; safe paths."""
+"""Sound files as users have them: odd formats, damaged files, odd names."""
 
 import os
 import struct
@@ -15,18 +15,9 @@ import soundfile
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.checks import clip_path, probe_clips, raise_if_any
-from toolkit.clips.report import Source, check_headers
+from repository import ROOT
+from sounds import MP3_NOISE, NOISE, STEPS, encoded, mp3, patched, stereo, tone, without_mp3_index
 from toolkit.clips.sound_files import EmptyAudioError, MissingAudioError, read_audio, read_header
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-# Multiples of 1/128 are exact in every PCM format from 8 bits on.
-STEPS = ((np.arange(1000) * 37 % 201 - 100) / 128).astype(np.float32)
-NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000).astype(np.float32)
-
-
-def tone(rate: int, seconds: float = 1.0, hz: float = 1000.0) -> np.ndarray:
-    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(rate * seconds)) / rate)
 
 
 def wav_bytes(tmp: Path, samples: np.ndarray = STEPS, **options) -> bytearray:
@@ -37,27 +28,10 @@ def wav_bytes(tmp: Path, samples: np.ndarray = STEPS, **options) -> bytearray:
     return content
 
 
-def encoded(tmp: Path, samples: np.ndarray, **options) -> bytes:
-    soundfile.write(tmp, samples, SAMPLE_RATE, **options)
-    content = tmp.read_bytes()
-    tmp.unlink()
-    return content
-
-
-def patched(content: bytes, offset: int, new: bytes) -> bytes:
-    return content[:offset] + new + content[offset + len(new) :]
-
-
 def with_flac_length(content: bytes, n_frames: int) -> bytes:
     """FLAC's STREAMINFO with another number of samples: the lower 36 bits of bytes 18 to 25."""
     value = int.from_bytes(content[18:26], "big") >> 36 << 36 | n_frames
     return patched(content, 18, value.to_bytes(8, "big"))
-
-
-def without_mp3_index(content: bytes) -> bytes:
-    """An MP3 less its first frame, the Xing header, as old encoders wrote it."""
-    assert content[:2] == b"\xff\xfb" and b"Xing" in content[:100]
-    return content[content.index(b"\xff\xfb", 4) :]
 
 
 # Each odd file: how it is made, and what reading it gives: the exact samples, a check, or an error.
@@ -109,18 +83,8 @@ def is_mp3_noise(samples: np.ndarray) -> None:
     assert 0.01 < samples[SAMPLE_RATE + n + 3000 : -3000].std() < 0.1
 
 
-def stereo(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.stack([left, right], axis=1)
-
-
 HALF = np.full(100, 0.5, dtype=np.float32)
 FLOAT_MAX = np.full(100, np.finfo(np.float32).max, dtype=np.float32)
-MP3_NOISE = np.concatenate([np.zeros(SAMPLE_RATE), NOISE, NOISE[::-1] / 8])
-
-
-def mp3(path: Path) -> bytes:
-    return encoded(path, MP3_NOISE, format="MP3", bitrate_mode="VARIABLE")
-
 
 FORMATS = [
     *(
@@ -314,7 +278,7 @@ for path in sys.argv[1:]:
 """
     command = [sys.executable, "-c", code, str(closed), str(inside)]
     try:
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     finally:
         inside.parent.chmod(0o700)
     assert done.stderr == ""
@@ -341,150 +305,7 @@ def test_kinds_of_errors(tmp_path):
         read_header(tmp_path / "missing.wav")
 
 
-# Segments.
-
-
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "stereo.wav"])
-def test_segments_equal_slices_of_the_whole(name, tmp_path):
-    path = tmp_path / name
-    soundfile.write(path, stereo(NOISE, NOISE[::-1]) if name == "stereo.wav" else NOISE, SAMPLE_RATE)
-    whole = read_audio(path)
-    n = len(whole)
-    assert n == len(NOISE)
-    rng = np.random.default_rng(2)
-    segments = [(int(rng.integers(n)), int(rng.integers(1, n))) for _ in range(20)]
-    for start, count in [*segments, (0, 1), (0, n), (0, 10 * n), (n - 1, 1), (n - 1, 5), (4095, 4097)]:
-        np.testing.assert_array_equal(read_audio(path, start, count), whole[start : start + count])
-    np.testing.assert_array_equal(read_audio(path, 123), whole[123:])
-    np.testing.assert_array_equal(read_audio(path, n + 5, 10), whole[-1:])  # behind the end: its last
-
-
-def test_segments_of_mp3(tmp_path):
-    path = tmp_path / "a.mp3"
-    soundfile.write(path, NOISE, SAMPLE_RATE)
-    whole = read_audio(path)
-    for start, count in [(0, 100), (5000, 10_000), (20_000, 10_000)]:
-        # The decoder's first frame after a jump differs in the last bit.
-        np.testing.assert_allclose(
-            read_audio(path, start, count), whole[start : start + count], rtol=0, atol=2**-22
-        )
-
-
-def test_every_segment_that_an_mp3_header_promises_can_be_read(tmp_path):
-    path = tmp_path / "a.mp3"
-    path.write_bytes(without_mp3_index(mp3(path)))
-    promised, whole = read_header(path).n_samples, read_audio(path)
-    assert promised > len(whole) + 10_000  # an estimate from the first frames
-    for start in (len(whole), promised - 5000):
-        np.testing.assert_array_equal(read_audio(path, start, 5000), whole[-5000:])
-    assert whole[-5000:].any()
-
-
-@pytest.mark.parametrize("rate, step", [(48000, 147), (22050, 2), (8000, 441)])
-def test_segments_at_other_rates_equal_slices_within(rate, step, tmp_path):
-    path = tmp_path / "a.wav"
-    noise = np.random.default_rng(3).uniform(-0.5, 0.5, rate).astype(np.float32)
-    soundfile.write(path, noise, rate, subtype="FLOAT")
-    start, count = 40 * step, 12_000  # `step` samples at 44,100 Hz are whole samples of the file
-    segment, whole = read_audio(path, start, count), read_audio(path)
-    assert len(segment) == count
-    inner = slice(2000, -2000)
-    np.testing.assert_allclose(segment[inner], whole[start : start + count][inner], atol=2e-5)
-
-
-@pytest.mark.parametrize("rate", [8000, 22050, 48000])
-def test_resampling_keeps_frequency_and_amplitude(rate, tmp_path):
-    path = tmp_path / "a.wav"
-    soundfile.write(path, tone(rate, seconds=2, hz=440), rate, subtype="FLOAT")
-    samples = read_audio(path)
-    spectrum = np.abs(np.fft.rfft(samples[SAMPLE_RATE // 2 :][:SAMPLE_RATE])) / (SAMPLE_RATE / 2)
-    assert spectrum.argmax() == 440  # bins of 1 Hz
-    assert spectrum[440] == pytest.approx(0.5, abs=1e-5)
-    assert np.delete(spectrum, 440).max() < 1e-5
-
-
-# Paths of clips.
-
-
-@pytest.fixture
-def data_dir(tmp_path):
-    folder = tmp_path / "data"
-    (folder / "sub").mkdir(parents=True)
-    (tmp_path / "data_2").mkdir()
-    for path in ("secret.wav", "data_2/a.wav", "data/a.wav", "data/sub/b.wav"):
-        soundfile.write(tmp_path / path, STEPS, SAMPLE_RATE)
-    (folder / "out.wav").symlink_to("../secret.wav")
-    (folder / "out").symlink_to("../data_2")
-    (folder / "in.wav").symlink_to("sub/b.wav")
-    (folder / "dangling_out.wav").symlink_to("../nowhere.wav")
-    return folder
-
-
-@pytest.mark.parametrize(
-    "fname",
-    ["/etc/passwd", "..", "../secret.wav", "sub/../../secret.wav", "../data_2/a.wav", "out.wav", "out/a.wav",
-     "dangling_out.wav", "a\0.wav", "\0", "", ".", "./", "sub/.."],
-)  # fmt: skip
-def test_unsafe_names_are_refused(fname, data_dir):
-    with pytest.raises(DataError, match="leads out of its folder") as raised:
-        clip_path(data_dir, fname)
-    assert repr(fname) in str(raised.value) and len(str(raised.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("fname", ["a.wav", "./a.wav", "sub/b.wav", "sub/../a.wav", "in.wav"])
-def test_safe_names_lead_to_their_clip(fname, data_dir, monkeypatch):
-    np.testing.assert_array_equal(read_audio(clip_path(data_dir, fname)), STEPS)
-    monkeypatch.chdir(data_dir.parent)
-    np.testing.assert_array_equal(read_audio(clip_path("data", fname)), STEPS)
-    monkeypatch.chdir(data_dir)
-    np.testing.assert_array_equal(read_audio(clip_path(".", fname)), STEPS)
-
-
-def test_the_folder_itself_may_be_a_link(data_dir):
-    link = data_dir.parent / "link"
-    link.symlink_to(data_dir)
-    assert clip_path(link, "a.wav") == link / "a.wav"
-    with pytest.raises(DataError):
-        clip_path(link, "../secret.wav")
-
-
-def test_probe_clips_keeps_the_order_of_the_table(data_dir):
-    soundfile.write(data_dir / "long.wav", np.zeros(48000), 48000)
-    paths, lengths = probe_clips(["long.wav", "missing.wav", "a.wav"], data_dir, "t.csv")
-    assert paths[0] == data_dir / "long.wav" and paths[2] == data_dir / "a.wav"
-    assert lengths[0] == SAMPLE_RATE and lengths[2] == len(STEPS)
-    assert isinstance(lengths[1], DataError) and "missing.wav" in str(lengths[1])
-
-
-def test_probe_clips_stops_at_unsafe_names(data_dir):
-    with pytest.raises(DataError, match="'../secret.wav' leads out"):
-        probe_clips(["a.wav", "../secret.wav"], data_dir, "t.csv")
-
-
-def test_a_damaged_clip_shows_when_it_is_decoded(data_dir):
-    (data_dir / "cut.flac").write_bytes(encoded(data_dir / "tmp", NOISE, format="FLAC")[:30_000])
-    fnames = ["cut.flac", "a.wav"]
-    assert probe_clips(fnames, data_dir, "t.csv")[1] == [len(NOISE), len(STEPS)]
-    table = data_dir.parent / "t.csv"
-    table.write_text("fname\ncut.flac\na.wav\n")
-    assert check_headers([Source(str(table), str(data_dir), "test")], {}) == []
-    source = Source(str(table), str(data_dir), "test")
-    (problem,) = check_headers([source], {}, decode=True)
-    assert "cut.flac: cannot be decoded" in problem.detail and source.clips["a.wav"][1] == len(STEPS)
-
-
-def test_unusable_clips_are_counted_and_ten_are_named(data_dir):
-    fnames = [f"missing_{i:02}.wav" for i in range(12)]
-    _, errors = probe_clips(fnames, data_dir, "table.csv")
-    with pytest.raises(DataError) as raised:
-        raise_if_any(errors, "table.csv")
-    message = str(raised.value)
-    assert message.startswith("table.csv: 12 of its clips cannot be used: ") and "; and 2 more" in message
-    assert [name in message for name in fnames] == [True] * 10 + [False] * 2
-    assert len(message.splitlines()) == 1
-    raise_if_any([], "table.csv")
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="expected the folder with the clips of t.csv"):
-        probe_clips(["a.wav"], tmp_path / "nowhere", "t.csv")
+def test_files_whose_names_are_not_utf_8_are_read(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
+    soundfile.write(path, np.zeros(441), 44100)
+    assert len(read_audio(os.fsdecode(path))) == 441

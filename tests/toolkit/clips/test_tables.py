@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ops.errors import DataError
-from toolkit.clips.tables import read_table, scan_table, write_table
+from toolkit.clips.tables import read_table, read_weights, scan_table, write_table
 
 COLUMNS = ["fname", "labels"]
 
@@ -143,3 +143,10 @@ def test_floats_are_written_with_the_digits_that_read_back(tmp_path):
     values = [0.1, 1 / 3, 5e-324, np.nextafter(1, 0), 0.0, 1.0, 1e-17]
     write_table(tmp_path / "t.csv", pd.DataFrame({"x": values}))
     assert [float(line) for line in (tmp_path / "t.csv").read_text().split()[1:]] == values
+
+
+@pytest.mark.parametrize("cell", ["", "x", "-0.1", "1.1", "nan"])
+def test_weights_that_are_none_are_named(tmp_path, cell):
+    (tmp_path / "t.csv").write_text(f"fname,labels,weight\na,A,1\nb,A,{cell}\n")
+    with pytest.raises(DataError, match="expected weights from 0 to 1, found .* for clip 'b'"):
+        read_weights(str(tmp_path / "t.csv"))

@@ -1,13 +1,12 @@
-"""The experiment directory and its checkpoints."""
+"""The experiment's directory."""
 
 import json
 import multiprocessing
 
 import pytest
-import torch
 
 from ops.errors import DataError
-from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from real_processes import environments
 from toolkit.runs.experiment import Experiment, config_digest
 
 CONFIG = {"network": {"kind": "2d"}, "data": {"n_folds": 2}, "train": {"lr": 0.1}, "label": "try"}
@@ -51,14 +50,14 @@ def test_load_refuses_a_folder_without_config(tmp_path):
         Experiment.load(tmp_path)
 
 
-def _record(directory, fold):
+def record_metric(directory, fold):
     Experiment(directory, CONFIG).record(**{f"fold{fold}": {"metric": fold / 10}})
 
 
 def test_results_of_processes_that_write_at_once_are_all_kept(tmp_path):
     directory = start(tmp_path).directory
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_record, args=(directory, fold)) for fold in range(8)]
+    processes = [context.Process(target=record_metric, args=(directory, fold)) for fold in range(8)]
     for process in processes:
         process.start()
     for process in processes:
@@ -85,36 +84,19 @@ def test_log_has_a_line_an_event(tmp_path, capsys):
     assert capsys.readouterr().out == "first\nsecond\n"
 
 
-def test_checkpoint_round_trip_and_no_temporary_left(tmp_path):
-    path = tmp_path / "last.pth"
-    content = {"model": {"w": torch.arange(3.0)}, "epoch": 4, "best": float("-inf")}
-    save_checkpoint(path, content)
-    loaded = load_checkpoint(path)
-    assert torch.equal(loaded["model"]["w"], content["model"]["w"]) and loaded["epoch"] == 4
-    assert [p.name for p in tmp_path.iterdir()] == ["last.pth"]
+def test_only_a_restart_of_the_launch_that_started_it_resumes_unasked(monkeypatch, tmp_path):
+    config = {"network": {}, "data": {}, "train": {}, "label": "x"}
 
+    def start(run_id: str, restarts: int) -> None:
+        for name, value in environments()[0].items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", run_id)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(restarts))
+        Experiment.check_startable(config, tmp_path, resume=False)
+        Experiment.start(config, tmp_path, ["x"], resume=False)
 
-class Malicious:
-    def __reduce__(self):
-        return (print, ("code was run",))
-
-
-def test_checkpoint_with_code_is_refused(tmp_path, capsys):
-    torch.save({"model": Malicious()}, tmp_path / "bad.pth")
-    with pytest.raises(DataError, match="bad.pth"):
-        load_checkpoint(tmp_path / "bad.pth")
-    assert "code was run" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
-def test_damaged_checkpoint_is_refused(tmp_path, content):
-    path = tmp_path / "bad.pth"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="bad.pth"):
-        load_checkpoint(path)
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    save_checkpoint(tmp_path / "a.pth", {"model": torch.nn.Linear(2, 3).state_dict()})
-    with pytest.raises(DataError, match="do not fit"):
-        load_weights(torch.nn.Linear(2, 4), tmp_path / "a.pth")
+    start("a", 0)
+    start("a", 1)
+    for run_id, restarts in (("a", 0), ("b", 1)):
+        with pytest.raises(DataError, match="--resume"):
+            start(run_id, restarts)

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-import train_2d_cnn
 from ops.errors import DataError
 from toolkit.runs.history import EpochResult, read_history, record_epoch
 
@@ -62,15 +61,3 @@ def test_what_is_no_record(content, tmp_path):
     with pytest.raises(DataError, match=re.escape(str(path))) as raised:
         read_history(path)
     assert len(str(raised.value).splitlines()) == 1
-
-
-def test_a_run_records_what_it_logs(training_flags, only_experiment):
-    train_2d_cnn.main(training_flags("--folds", "1"))
-    rows = read_history(only_experiment() / "history/fold_1.csv")
-    log = (only_experiment() / "log").read_text()
-    assert [row.epoch for row in rows] == [0, 1]
-    for row in rows:
-        assert (
-            f"epoch {row.epoch}: train loss {row.train_loss:.4f} lwlrap {row.train_lwlrap:.4f}, valid loss "
-            f"{row.valid_loss:.4f} lwlrap {row.valid_lwlrap:.4f}, lr {row.learning_rate:.3g}"
-        ) in log

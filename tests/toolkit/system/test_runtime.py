@@ -1,57 +1,11 @@
-"""Mixed precision, compilation and folded BatchNorms against the plain network."""
-
-import json
+"""Mixed precision and compilation against the plain network."""
 
 import pytest
 import torch
 
-import train_2d_cnn
-from networks.classifiers import NetworkConfig, build_classifier
-from networks.folding import fold_batch_norms
 from ops.losses import lsep_loss
+from tiny_networks import LENGTHS, network, signal
 from toolkit.system.runtime import accelerate, missing_compiler
-
-LENGTHS = torch.tensor([20_000, 33_333, 9_000])
-
-
-def network(kind: str = "2d", aggregation_type: str = "max", scale_sign: float = 1.0, blocks: int = 3):
-    """A network whose BatchNorms have seen some data, with scales of either sign or all positive."""
-    torch.manual_seed(0)
-    config = NetworkConfig(kind, "mel_1024_512_32", 5, blocks, 12, 1.5, blocks - 1, aggregation_type)
-    model = build_classifier(config)
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            size = module.weight.shape
-            module.weight.data = 0.5 + torch.rand(size, generator=generator)
-            module.weight.data[0] *= scale_sign
-            module.bias.data = torch.randn(size, generator=generator) / 4
-            module.running_mean = torch.randn(size, generator=generator)
-            module.running_var = 0.5 + torch.rand(size, generator=generator)
-    return model.eval()
-
-
-def signal() -> torch.Tensor:
-    return 0.2 * torch.randn(3, 33_333, generator=torch.Generator().manual_seed(2))
-
-
-@pytest.mark.parametrize("kind", ["1d", "2d"])
-@pytest.mark.parametrize("scale_sign", [1.0, -1.0])
-@torch.inference_mode()
-def test_folded_batch_norms_give_the_same_scores(kind, scale_sign):
-    model = network(kind, scale_sign=scale_sign)
-    expected = model(signal(), LENGTHS)
-    before = sum(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    fold_batch_norms(model)
-    after = sum(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    # Of 5 a block: 4 where all scales are positive, else the one behind the pooling stays, too.
-    assert before - after == 3 * (4 if scale_sign > 0 else 3)
-    torch.testing.assert_close(model(signal(), LENGTHS), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_training_network_is_not_folded():
-    with pytest.raises(ValueError, match="in evaluation"):
-        fold_batch_norms(network().train())
 
 
 @pytest.mark.parametrize("kind, aggregation_type", [("2d", "max"), ("1d", "rnn")])
@@ -99,11 +53,3 @@ def test_missing_compiler_is_named(monkeypatch):
     assert "apt-get install g++" in missing_compiler()
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no-such-compiler is not on the PATH" in missing_compiler()
-
-
-def test_training_in_mixed_precision(training_flags, only_experiment):
-    train_2d_cnn.main(training_flags("--folds", "0", "--amp", epochs=1))
-    assert json.loads((only_experiment() / "config.json").read_text())["train"]["amp"] is True
-    assert 0 < json.loads((only_experiment() / "results.json").read_text())["fold0"]["metric"] <= 1
-    checkpoint = torch.load(only_experiment() / "checkpoints/fold_0/last.pth", weights_only=True)
-    assert all(v.dtype == torch.float32 for v in checkpoint["model"].values() if v.is_floating_point())
