@@ -85,7 +85,7 @@ def training_flags(toy, tmp_path):
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory):
-    """Starts training and prediction processes quickly, see real_processes.py."""
+    """Starts training and prediction processes quickly, see support/real_processes.py."""
     zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
     yield zygote
     zygote.stop()

@@ -57,7 +57,6 @@ def first_losses(toy, kind: str, features: str) -> list[float]:
     # ten steps (ties of maxima, BatchNorm over few clips, Adam's steps along vanishing gradients).
     model = build_classifier(config).double()
     stop = StopRequest()
-    stop.requested_at = None
     rates = learning_rates("1cycle_0.0001_0.003", 10, 10, 0.0)
     optimizer = make_optimizer("adam", model.parameters(), 0.001, 1e-5)
     trainer = Trainer(model, optimizer, LOSSES["lsep"], rates, 1, 0, torch.device("cpu"), stop)

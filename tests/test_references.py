@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from repository import ROOT
+
 FOLDERS = ("benchmarks", "docs", "examples", "networks", "ops", "tests", "toolkit")
 DOCUMENTS = ["README.md", "RESULTS.md", "Makefile", "data/README.md", *ROOT.glob("docs/*.md")]
 MODULES = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.py"))]
 
-# ops/losses.py, tests/golden/*, docs/scaling.md, train_2d_cnn.py; not D/x.py, /x.py, <x>.py, --data_script=x.py
+# ops/losses.py, tests/golden/*, docs/scaling.md, train_2d_cnn.py; not D/x.py, <x>.py, --script=x.py
 PATHS = re.compile(rf"(?<![\w./<>*=-])((?:{'|'.join(FOLDERS)})/[\w./*-]*|[a-z_][\w/]*\.py\b)")
 # toolkit.runs.history.EpochResult; not in a link or a path
 NAMES = re.compile(r"(?<![\w./-])((?:ops|toolkit|networks)(?:\.[A-Za-z_]\w*)+)")

@@ -1,6 +1,7 @@
 """list_experiments.py: differing settings, folds done, metrics, durations, order, CSV."""
 
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import list_experiments
 import train_2d_cnn
 from ops.errors import DataError
+from toolkit.runs.history import read_history
 
 
 @pytest.fixture
@@ -35,7 +37,24 @@ def test_experiments_are_listed_with_what_differs(listed, tmp_path):
     assert second.split()[1:4] == ["5", "0.5", "1/2"] and second.split()[5] == "-"
     table = pd.read_csv(tmp_path / "list.csv")
     assert table["metric"][0] == found["metric"] and np.isnan(table["metric"][1])
-    assert table["seconds"].ge(0).all() and list(table.columns) == [*names[:-1], "seconds"]
+    assert list(table.columns) == [*names[:-1], "seconds"]
+    for seconds, name in zip(table["seconds"], "ab", strict=True):
+        records = (tmp_path / "experiments").glob(f"{name}-*/history/fold_*.csv")
+        recorded = sum(pd.read_csv(path)["seconds"].sum() for path in records)
+        assert seconds == pytest.approx(recorded) and seconds > 0
+
+
+def test_times_are_shown_in_hours_minutes_and_seconds():
+    shown = [list_experiments.as_clock(seconds) for seconds in (0, 59.6, 3723, 90000)]
+    assert shown == ["0:00:00", "0:01:00", "1:02:03", "25:00:00"]
+
+
+def test_the_seconds_of_an_epoch_are_those_that_passed(training_flags, only_experiment):
+    started = time.monotonic()
+    train_2d_cnn.main(training_flags("--folds", "1", epochs=2))
+    passed = time.monotonic() - started
+    seconds = [row.seconds for row in read_history(only_experiment() / "history/fold_1.csv")]
+    assert len(seconds) == 2 and min(seconds) > 0 and sum(seconds) < passed
 
 
 def test_order(listed):

@@ -94,7 +94,7 @@ def make_experiment(folder: Path) -> SimpleNamespace:
         write_predictions(path, Predictions(FNAMES[rows], CLASSES, SCORES[rows]))
         for epoch in (0, 1, 2):
             result = EpochResult(
-                epoch, 3 - epoch, 0.5 + 0.1 * epoch, 2.5 - 0.5 * epoch, 0.25 + 0.125 * epoch, 1e-3
+                epoch, 3 - epoch, 0.5 + 0.1 * epoch, 2.5 - 0.5 * epoch, 0.25 + 0.125 * epoch, 1e-3, 1.5
             )
             record_epoch(experiment / f"history/fold_{fold}.csv", result)
     return SimpleNamespace(directory=experiment, clips=clips, table=table, page=folder / "report.html")

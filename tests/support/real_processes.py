@@ -100,13 +100,19 @@ def on_two_ranks(function: Callable[[int], object]) -> list[object]:
 
 
 def outcome(folder: Path) -> dict[str, bytes]:
-    """Bytes of every prediction table, record of epochs and of the results; no epoch was trained twice."""
+    """Bytes of every prediction table, record of epochs and of the results; no epoch was trained twice.
+
+    Of the records all columns but the last, the seconds that an epoch took.
+    """
     (experiment,) = folder.iterdir()
     epochs = re.findall(r"fold \d epoch \d+:", (experiment / "log").read_text())
     assert len(epochs) == len(set(epochs)), "an epoch that was finished and saved was trained again"
-    paths = [*experiment.glob("predictions/*.csv"), *experiment.glob("history/*.csv")]
-    paths.append(experiment / "results.json")
-    return {path.name: path.read_bytes() for path in paths}
+    paths = [*experiment.glob("predictions/*.csv"), experiment / "results.json"]
+    records = {path.name: path.read_bytes().splitlines() for path in experiment.glob("history/*.csv")}
+    assert all(lines[0].endswith(b",seconds") for lines in records.values())
+    return {path.name: path.read_bytes() for path in paths} | {
+        name: b"\n".join(line.rpartition(b",")[0] for line in lines) for name, lines in records.items()
+    }
 
 
 def lasting(folder) -> dict[str, bytes]:

@@ -100,7 +100,7 @@ def test_defaults_are_those_of_the_published_solution():
 RUNTIME_FLAGS = {
     *("folds", "device", "num_workers", "resume", "log_interval", "save_every", "experiments_dir"),
     *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet"),
-    "init_from",  # in the config where it is given: test_warm_start.py
+    "init_from",  # in the config where it is given: tests/toolkit/training/test_warm_start.py
 }
 
 

@@ -18,7 +18,7 @@ def test_the_reports_numbers(experiment):
     assert data["n_clips"] == 6 and len(data["folds"]) == 2
     truth = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
     assert data["metric"] == pytest.approx(lwlrap(truth, SCORES), abs=1e-12)
-    assert data["folds"][0]["epochs"][2] == [2, 1, 0.7, 1.5, 0.5, 0.001]
+    assert data["folds"][0]["epochs"][2] == [2, 1, 0.7, 1.5, 0.5, 0.001, 1.5]
     assert data["folds"][1]["metric"] is None and data["folds"][1]["finished"]
     rows = {row["name"]: row for row in data["classes"]}
     assert {name: row["clips"] for name, row in rows.items()} == dict(zip(CLASSES, (3, 1, 1, 2), strict=True))

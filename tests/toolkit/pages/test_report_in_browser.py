@@ -41,7 +41,7 @@ def test_curves_are_read_with_the_arrow_keys(report, browser):
 def test_every_epoch_stands_in_the_table(report, browser):
     browser.open(report)
     rows = browser.texts("#epochs tbody tr")
-    assert len(rows) == 6 and rows[5] == "121.0000.70001.5000.50000.001000"
+    assert len(rows) == 6 and rows[5] == "121.0000.70001.5000.50000.0010001.500"
 
 
 def test_bars_of_the_classes_are_as_long_as_their_lwlrap(report, browser):

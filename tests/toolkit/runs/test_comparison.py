@@ -1,8 +1,34 @@
-"""The table of experiments is sorted by any column."""
+"""The table of experiments: the time of their epochs; sorted by any column."""
+
+import json
+import math
 
 import pandas as pd
+import pytest
 
-from toolkit.runs.comparison import sorted_by
+from toolkit.runs.comparison import find_experiments, sorted_by, table_of
+from toolkit.runs.history import EpochResult, record_epoch
+
+EPOCH = (0.5, 0.25, 0.5, 0.25, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "folds, expected",
+    [
+        ([], 0),  # nothing is trained yet, or an older version recorded no epochs
+        ([[1.5, 2.25], [10]], 13.75),
+        ([[math.nan, 2], [math.nan]], 2),  # an older version began it
+    ],
+)
+def test_seconds_of_all_epochs(folds, expected, tmp_path):
+    (tmp_path / "a-0a1b2c3d/history").mkdir(parents=True)
+    config = {"network": {}, "data": {"n_folds": 5, "classes": ["Bark"]}, "train": {}, "label": "a"}
+    (tmp_path / "a-0a1b2c3d/config.json").write_text(json.dumps(config))
+    for fold, epochs in enumerate(folds):
+        for epoch, seconds in enumerate(epochs):
+            path = tmp_path / f"a-0a1b2c3d/history/fold_{fold}.csv"
+            record_epoch(path, EpochResult(epoch, *EPOCH, seconds))
+    assert list(table_of(find_experiments(tmp_path))["seconds"]) == [expected]
 
 
 def test_text_and_missing_settings_sort():

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from toolkit.runs.history import EpochResult, read_history, record_epoch
 
 
 def result(epoch: int, loss: float = 0.5, lwlrap: float = 0.25) -> EpochResult:
-    return EpochResult(epoch, loss, lwlrap, 1 / 3, lwlrap, 1e-4)
+    return EpochResult(epoch, loss, lwlrap, 1 / 3, lwlrap, 1e-4, 2.5)
 
 
 def test_a_row_an_epoch(tmp_path):
@@ -18,9 +19,9 @@ def test_a_row_an_epoch(tmp_path):
     record_epoch(path, result(0))
     record_epoch(path, result(1, lwlrap=math.nan))
     assert path.read_text() == (
-        "epoch,train_loss,train_lwlrap,valid_loss,valid_lwlrap,learning_rate\n"
-        "0,0.5,0.25,0.3333333333333333,0.25,0.0001\n"
-        "1,0.5,,0.3333333333333333,,0.0001\n"
+        "epoch,train_loss,train_lwlrap,valid_loss,valid_lwlrap,learning_rate,seconds\n"
+        "0,0.5,0.25,0.3333333333333333,0.25,0.0001,2.5\n"
+        "1,0.5,,0.3333333333333333,,0.0001,2.5\n"
     )
     first, second = read_history(path)
     assert first == result(0)
@@ -42,20 +43,36 @@ def test_floats_come_back_bit_by_bit(value, tmp_path):
     assert [row.train_loss for row in read_history(tmp_path / "h.csv")] == [value] * 3
 
 
-HEADER = "epoch,train_loss,train_lwlrap,valid_loss,valid_lwlrap,learning_rate\n"
+OLD_HEADER = "epoch,train_loss,train_lwlrap,valid_loss,valid_lwlrap,learning_rate\n"
+HEADER = OLD_HEADER.replace("\n", ",seconds\n")
+
+
+def test_records_without_seconds_are_read_and_appended_to(tmp_path):
+    """Those of experiments that an older version trained."""
+    path = tmp_path / "fold_0.csv"
+    path.write_text(OLD_HEADER + "0,0.5,0.25,0.3333333333333333,0.25,0.0001\n1,0.5,,0.3,,0.0001\n")
+    first, second = read_history(path)
+    assert math.isnan(first.seconds) and math.isnan(second.seconds)
+    assert replace(first, seconds=2.5) == result(0)
+    record_epoch(path, result(2))
+    assert path.read_text() == (
+        HEADER + "0,0.5,0.25,0.3333333333333333,0.25,0.0001,\n1,0.5,,0.3,,0.0001,\n"
+        "2,0.5,0.25,0.3333333333333333,0.25,0.0001,2.5\n"
+    )
+    assert [row.epoch for row in read_history(path)] == [0, 1, 2] and read_history(path)[2] == result(2)
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "epoch,loss\n", "{}", "\xe9", HEADER]
+    ["", "epoch,loss\n", "{}", "\xe9", OLD_HEADER, HEADER, f"{OLD_HEADER}0,1,1,1,1,1,1\n"]
     + [f"{HEADER}{row}\n"
-       for row in ("0,1", "x,1,1,1,1,1", "0,1,1,1,1,y", "0,1,1,1,1,1,1", "0,1,1,1,1,1\n0,1,1,1,1,1",
-                   "1,1,1,1,1,1\n0,1,1,1,1,1")],
+       for row in ("0,1", "x,1,1,1,1,1,1", "0,1,1,1,1,1,y", "0,1,1,1,1,1", "0,1,1,1,1,1,1,1",
+                   "0,1,1,1,1,1,1\n0,1,1,1,1,1,1", "1,1,1,1,1,1,1\n0,1,1,1,1,1,1")],
 )  # fmt: skip
 def test_what_is_no_record(content, tmp_path):
     path = tmp_path / "fold_0.csv"
     path.write_bytes(content.encode("latin-1"))
-    if content == HEADER:
+    if content in (OLD_HEADER, HEADER):
         assert read_history(path) == []  # no epoch yet
         return
     with pytest.raises(DataError, match=re.escape(str(path))) as raised:

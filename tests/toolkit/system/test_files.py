@@ -98,6 +98,70 @@ def test_devices_and_pipes_are_not_replaced(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink()
 
 
+def test_a_link_stays_and_what_it_leads_to_is_rewritten(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "target.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to("elsewhere/target.txt")
+    before = target.stat().st_ino
+    write_text(link, "new")
+    assert link.is_symlink() and os.readlink(link) == "elsewhere/target.txt"
+    assert not target.is_symlink() and target.read_text() == "new"
+    assert target.stat().st_ino != before  # renamed onto, not written into
+    assert os.listdir(tmp_path / "elsewhere") == ["target.txt"]
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link.txt"]
+
+
+def test_the_target_of_a_link_keeps_its_content_until_the_new_one_is_whole(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+
+    def write(file):
+        file.write(b"half")
+        file.flush()
+        assert (tmp_path / "target").read_bytes() == b"old"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DataError, match="No space left on device"):
+        write_atomically(tmp_path / "link", write)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "link").read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["link", "target"]
+
+
+def test_chains_of_links_and_folders_that_are_links(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").symlink_to("real")
+    (tmp_path / "second").symlink_to("folder/target")
+    (tmp_path / "first").symlink_to(tmp_path / "second")
+    write_text(tmp_path / "first", "1")  # through both, and created
+    assert (tmp_path / "real/target").read_text() == "1"
+    write_text(tmp_path / "folder" / "target", "2")
+    assert all((tmp_path / name).is_symlink() for name in ("first", "second", "folder"))
+    assert (tmp_path / "first").read_text() == "2" and os.listdir(tmp_path / "real") == ["target"]
+
+
+def test_a_dangling_link_has_its_target_made_where_its_folder_is_there(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere/new.txt")
+    (tmp_path / "lost").symlink_to("missing/new.txt")
+    write_text(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "elsewhere/new.txt").read_text() == "x"
+    with pytest.raises(DataError, match="lost: cannot be written .No such file") as raised:
+        write_text(tmp_path / "lost", "x")
+    assert len(str(raised.value).splitlines()) == 1
+    assert (tmp_path / "lost").is_symlink() and not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("links", [{"a": "a"}, {"a": "b", "b": "a"}])
+def test_links_that_lead_back_to_themselves(links, tmp_path):
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    with pytest.raises(DataError, match="a: expected a file to write, found a symbolic link that") as raised:
+        write_text(tmp_path / "a", "x")
+    assert len(str(raised.value).splitlines()) == 1
+    assert {name: os.readlink(tmp_path / name) for name in os.listdir(tmp_path)} == links
+
+
 def test_json_keeps_values_and_order(tmp_path):
     value = {"b": [1, 2.5, None, True, "ä\n"], "a": {"z": 0.1, "y": {}}, "": 10**30}
     write_json(tmp_path / "a.json", value)

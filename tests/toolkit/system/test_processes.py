@@ -9,6 +9,8 @@ import torch
 
 from ops.errors import DataError
 from real_processes import environments, on_two_ranks
+from toolkit.clips.problems import MalformedRow
+from toolkit.clips.tables import read_table
 from toolkit.system import processes
 
 CPU = torch.device("cpu")
@@ -67,6 +69,20 @@ def test_an_error_on_rank_0_reaches_those_that_wait_for_its_answer():
             processes.from_main(fail)
 
     assert [str(error) for error in on_two_ranks(work)] == ["disk full"] * 2
+
+
+def test_a_malformed_row_that_rank_0_reads_is_told_on_all(tmp_path):
+    table = tmp_path / "train.csv"
+    table.write_text("fname,labels\na.wav,Bark,Run\n")
+
+    def work(_):
+        with processes.joined(CPU):
+            processes.from_main(lambda: read_table(table, ["fname", "labels"]))
+
+    first, second = on_two_ranks(work)
+    assert type(first) is type(second) is MalformedRow
+    assert str(first) == str(second) and first.found == second.found
+    assert str(first).startswith(f"{table}: row 1 has 3 cells")
 
 
 def test_a_process_that_gives_no_sign_of_life_ends_the_others_in_time():

@@ -76,7 +76,6 @@ def make(n_clips=10, batch_size=2, accumulation_steps=1, n_steps=100, model=None
     model = model or TinyModel()
     batches = TrainingBatches(n_clips, batch_size, seed=0, fold=0)
     stop = StopRequest()
-    stop.requested_at, stop.forced = None, False
     trainer = Trainer(
         model,
         torch.optim.SGD(model.parameters(), lr=1.0),
