@@ -77,7 +77,7 @@ class Correction:
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     """The likeliest scales and noise rate; every clip with labels counts once.
 
-    A table that adds nothing to the others gets scale 0; where none tells anything all do.
+    A table that adds nothing to the others gets scale 0; where none is informative all do.
 
     Args:
         logits: (tables, clips, classes), each clip's free of a shift.
@@ -134,7 +134,7 @@ def _fit(
 
     n_classes = labels.shape[1]
     rows, columns = np.nonzero(labels)
-    own = logits[:, rows, columns]
+    positives = logits[:, rows, columns]
     n_negatives = np.maximum(n_classes - labels.sum(axis=1), 1)[rows]
     weights = 1.0 / labels.sum(axis=1)[rows]
     n_clips = max(labels.any(axis=1).sum(), 1)
@@ -155,11 +155,13 @@ def _fit(
         negatives = np.where(labels, 0.0, probabilities)
         of_negatives = np.einsum("nc,tnc->tn", negatives, logits) / np.maximum(negatives.sum(axis=1), EPS)
         slope = weights / likelihood * (1 - noise_rate - noise_rate / n_negatives) * support * (1 - support)
-        return float(-total / n_clips), -((own - of_negatives[:, rows]) * slope).sum(axis=1) / n_clips
+        return float(-total / n_clips), -((positives - of_negatives[:, rows]) * slope).sum(axis=1) / n_clips
 
     bounds = [(0.0, MAX_SCALE)] * len(logits)
     found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
-    best = min(found, key=lambda result: round(result.fun, 9))  # the surest of equals
+    best = min(
+        found, key=lambda result: round(result.fun, 9)
+    )  # of equally good ones the first, with the largest scales
     return _Fit(best.x, parts(best.x)[3], -best.fun * n_clips)
 
 
