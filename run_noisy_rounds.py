@@ -25,7 +25,7 @@ from toolkit.cli import training_flags
 from toolkit.clips.labels import load_class_map
 from toolkit.clips.splits import load_tables
 from toolkit.rounds.plan import Plan, RoundsDirectory
-from toolkit.rounds.report import label_quality, label_sets, planned_rounds, shown
+from toolkit.rounds.report import label_quality, label_sets, planned_rounds, printable
 from toolkit.rounds.run import run_rounds
 from toolkit.system import processes
 from toolkit.training.fold import Runtime
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
         args.blend_rounds,
         ["run_noisy_rounds.py", *(sys.argv[1:] if argv is None else argv)],
     )
-    cli.print_table(shown(rows))
+    cli.print_table(printable(rows))
     print(directory.report)
 
 

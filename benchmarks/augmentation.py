@@ -54,7 +54,7 @@ def augmented_training(depth: int, n_clips: int, batch_size: int, workers: int, 
         labels = (np.random.default_rng(0).random((n_clips, N_CLASSES)) < 0.03).astype(np.float32)
         clips = [Clip(*row) for row in zip(names, paths, lengths, labels, strict=True)]
         augmentation = Augmentation(p_mixup=0.5, p_aug=0.75, effects=engine)
-        dataset = TrainingDataset(clips, augmentation, 10**6, 10, 0, 0, on_device=augmentation.can_plan)
+        dataset = TrainingDataset(clips, augmentation, 10**6, 10, 0, 0, on_device=augmentation.can_draw_ahead)
         loader, batches = training_loader(dataset, batch_size, workers, device.type == "cuda")
         step = training_step(network("2d", depth, device, **options).train(), options.get("plain", False))
 

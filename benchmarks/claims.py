@@ -108,12 +108,12 @@ CLAIMS = {
 def mixing_by(name: str | None) -> Iterator[None]:
     """Puts another MixUp in the place of OR-MixUp; loader workers are forked and inherit it.
 
-    Samples are then mixed as they are read: the plans for the device know OR-MixUp alone.
+    Samples are then mixed as they are read: the draws for the device know OR-MixUp alone.
     """
     with contextlib.ExitStack() as stack:
         if name:
             stack.enter_context(mock.patch.object(transforms, "or_mixup", MIXUPS[name]))
-            stack.enter_context(mock.patch.object(transforms.Augmentation, "can_plan", False))
+            stack.enter_context(mock.patch.object(transforms.Augmentation, "can_draw_ahead", False))
         yield
 
 

@@ -1,6 +1,10 @@
-"""Arrays and tensors only: no file, no table, no config, no process, no command line.
+"""Arrays and tensors only: no file, no table, no config, no process, no command line; imports ops alone.
 
-errors, sampling (the rate), logits   |  features (front ends), losses, metrics, optimization, folds
-transforms (draws and pure functions), effects/, batching, batch_augmentation (whole batches, on the device)
-relabeling (strategies), noise_model, calibration, blending  |  spectrograms (as pictures)
+errors, sampling (the rate), logits (sigmoid and its inverse)
+samples (a sample and its draws)  batching (samples to batches)
+transforms (all augmentations: draws, pure functions)  effects/  batch_augmentation (on the device)
+features (front ends)  spectrograms (features as pictures)
+losses  optimization (optimizers, learning rates)  metrics (lwlrap)  folds
+relabeling (strategies)  noise_model (label correction)
+calibration (comparable probabilities)  blending (means of models, fitted weights)
 """

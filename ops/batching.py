@@ -1,4 +1,4 @@
-"""Which clips share a batch, and how samples become one."""
+"""Which clips go into a batch together, and how samples become one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from ops.errors import DataError
+from ops.samples import Sample
 from ops.sampling import SAMPLE_RATE
-from ops.transforms import Sample
 
 REFERENCE_SAMPLES = 10 * SAMPLE_RATE
-MOST_CLIPS = 4
+MAX_CLIPS_FACTOR = 4  # times batch_size
 
 
-def share_of(n: int, rank: int, n_ranks: int) -> slice:
-    """Which of n things in a row are a rank's: equal shares, the first n % n_ranks one more."""
+def rank_slice(n: int, rank: int, n_ranks: int) -> slice:
+    """Which of n items in a row belong to a rank: equally many, and one more for the first n % n_ranks."""
     each, more = divmod(n, n_ranks)
     start = rank * each + min(rank, more)
     return slice(start, start + each + (rank < more))
@@ -25,7 +25,7 @@ def share_of(n: int, rank: int, n_ranks: int) -> slice:
 class TrainingBatches:
     """Batches of (epoch, index) keys: every clip once an epoch, in an order of (seed, fold, epoch).
 
-    Of n_ranks processes each gets its share of every batch, maybe none of a small last one.
+    Of n_ranks processes each gets its rank_slice of every batch, maybe none of a small last one.
 
     Keys carry the epoch, so that loader workers, which have copies of the data set, need no state.
     Call set_epoch before each epoch; first_batch > 0 leaves out the batches that a resumed run did.
@@ -44,7 +44,7 @@ class TrainingBatches:
         order = np.random.default_rng([self.seed, self.fold, self.epoch]).permutation(self.n_clips)
         for batch in range(self.first_batch, self.n_batches):
             indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            own = indices[share_of(len(indices), self.rank, self.n_ranks)]
+            own = indices[rank_slice(len(indices), self.rank, self.n_ranks)]
             yield [(self.epoch, int(index)) for index in own]
 
     def size(self, batch: int) -> int:
@@ -59,7 +59,7 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]
     """Batches of indices, longest clips first, so that clips of similar length share a batch.
 
     A batch holds what batch_size clips of 10 s hold, in samples of its longest clip: fewer clips where
-    they are longer (at least one), more where they are shorter (at most MOST_CLIPS * batch_size). So
+    they are longer (at least one), more where they are shorter (at most MAX_CLIPS_FACTOR * batch_size). So
     memory depends on batch_size alone, and short clips do not come in tiny batches. The longest clips
     come first: memory runs out in the first second or not at all.
     """
@@ -68,7 +68,7 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]
     batches, start = [], 0
     while start < len(order):
         longest = max(int(lengths[order[start]]), 1)
-        count = min(max(budget // longest, 1), MOST_CLIPS * batch_size)
+        count = min(max(budget // longest, 1), MAX_CLIPS_FACTOR * batch_size)
         batches.append(order[start : start + count].tolist())
         start += count
     return batches
@@ -82,7 +82,7 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     errors: the DataErrors of unreadable clips, which are left out of everything else. (An exception in
     a worker would arrive as a traceback.)
     """
-    described, good = describe(samples)
+    described, good = _describe(samples)
     lengths = [len(sample.audio) for sample in good]
     signal = torch.zeros(len(good), max(lengths, default=0))
     for row, sample in enumerate(good):
@@ -90,7 +90,26 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     return {"signal": signal, "lengths": torch.tensor(lengths, dtype=torch.long), **described}
 
 
-def describe(samples: list[tuple[int, Sample | DataError]]) -> tuple[dict, list[Sample]]:
+def collate_draws(samples: list[tuple[int, Sample | DataError]]) -> dict:
+    """(index, sample with its draw) pairs -> one batch for ops.batch_augmentation.to_device.
+
+    Returns a dict: segments (samples,) float32, each clip followed by its partner where it has one;
+    sizes, each clip's own samples; draws, without the partners' audio, partner_sizes in its place (0:
+    none); and labels, weights, index, fnames and errors as pad_collate gives them.
+    """
+    described, good = _describe(samples)
+    pairs = [(sample.audio, sample.draw.partner) for sample in good]
+    audio = [segment for pair in pairs for segment in pair if segment is not None]
+    return {
+        "segments": torch.from_numpy(np.concatenate(audio)) if audio else torch.zeros(0),
+        "sizes": [len(own) for own, _ in pairs],
+        "partner_sizes": [0 if partner is None else len(partner) for _, partner in pairs],
+        "draws": [sample.draw.without_audio() for sample in good],
+        **described,
+    }
+
+
+def _describe(samples: list[tuple[int, Sample | DataError]]) -> tuple[dict, list[Sample]]:
     """A batch but for its audio (labels, weights, index, fnames, errors), and its readable samples."""
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
     good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]

@@ -72,7 +72,7 @@ def fit_weights(truth: np.ndarray, scores: np.ndarray, rounds: int = ROUNDS) -> 
     worse than the plain mean or than any one model.
 
     Args:
-        truth: (clips, classes) multi-hot, with a label at least.
+        truth: (clips, classes) multi-hot, each clip with at least one label.
         scores: (models, clips, classes).
     """
     clips, labels = np.nonzero(truth)
@@ -126,7 +126,7 @@ def fit_with_guard(truth: np.ndarray, scores: np.ndarray, n_folds: int, seed: in
     Args:
         truth: (clips, classes) multi-hot, each clip with a label.
         scores: (models, clips, classes), out of fold: of models that were not trained on these clips.
-        n_folds: parts, in which the classes are shared out evenly.
+        n_folds: parts, over which each class is spread evenly.
         seed: of the parts and of the interval.
     """
     counts = truth.sum(axis=1)

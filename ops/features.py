@@ -76,7 +76,7 @@ def reflect_pad(signal: Tensor, lengths: Tensor | None, padding: int) -> Tensor:
     Args:
         signal: (batch, samples).
         lengths: (batch,) samples of each clip, at least 1 and at most `samples`; None: all of them.
-        padding: samples on each side; where it exceeds a clip, the reflection goes to and fro.
+        padding: samples on each side; where it exceeds a clip, the reflection is reflected again.
 
     Returns:
         (batch, samples + 2 * padding); zeros behind each clip's own padding.

@@ -12,7 +12,7 @@ from ops.errors import DataError
 
 
 def stratified_folds(targets: np.ndarray, n_folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (training, validation) indices of n_folds folds that share out every class evenly.
+    """Yields (training, validation) indices of n_folds folds, each class spread evenly over them.
 
     Args:
         targets: (clips, classes) multi-hot.
@@ -40,7 +40,7 @@ def plain_folds(n_clips: int, n_folds: int, seed: int) -> Iterator[tuple[np.ndar
 
 
 def split_holdout(n_clips: int, holdout_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(development, holdout) indices, both sorted; holdout_size is a share of the clips in (0, 1)."""
+    """(development, holdout) indices, both sorted; holdout_size is a fraction of the clips in (0, 1)."""
     try:
         development, holdout = train_test_split(np.arange(n_clips), test_size=holdout_size, random_state=seed)
     except ValueError as error:

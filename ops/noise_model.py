@@ -8,7 +8,7 @@ e = 0.4 the odds grow by 13.5.
 
 What predictions are worth is found on the noisy labels themselves. The probability that a clip's label is
 right, and none of the classes that the clip does not carry, is a softmax over it and these of the sum over
-tables of s * logits: one scale s a table of predictions, all rounds' or experiments'. The scales and e
+tables of s * logits: one scale s for each table of predictions, of a round or an experiment. The scales and e
 together make the given labels likeliest: temperature scaling (Guo et al. 2017, arXiv:1706.04599) of a
 logarithmic opinion pool (Heskes 1998), so that a round whose network turned out worse than an earlier
 one's does no harm. Where they make the labels no likelier than the classes' frequencies do, by more than
@@ -28,53 +28,56 @@ import numpy as np
 
 from ops.logits import logits_of
 
-LEAST = 1e-12
+EPS = 1e-12  # keeps divisors and logarithms finite
 STARTS = (20.0, 3.0, 0.5, 0.1)  # of the sum of the scales, where a logit's standard deviation is 1
-MOST = 100.0  # of one scale, likewise
+MAX_SCALE = 100.0  # of one scale, likewise
 BISECTIONS = 30
-FEW_CLIPS = 1_000
-FIT_SCORES = 800_000  # clips x classes: a random choice of so many clips gives wrong to 0.01
-EVIDENCE, EVIDENCE_A_TABLE = 3.0, 1.0  # nats; chance alone gave up to 2.4 in 110 draws of noise
+SUBSET_CLIPS = 1_000
+FIT_SCORES = 800_000  # clips x classes: a random choice of so many clips gives the noise rate to 0.01
+EVIDENCE, EVIDENCE_PER_TABLE = 3.0, 1.0  # nats; chance alone gave up to 2.4 in 110 draws of noise
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """scales (tables,) of the logits, and the share of wrong labels e; NaN where predictions tell nothing."""
+    """scales (tables,) of the logits, and the noise rate e; NaN where predictions tell nothing."""
 
     scales: np.ndarray
-    wrong: float
+    noise_rate: float
 
-    def shares(self, logits: np.ndarray) -> np.ndarray:
+    def class_probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(tables, clips, classes) -> (clips, classes) probability that a right label is this one."""
         return softmax(np.tensordot(self.scales, logits, 1))
 
-    def posterior(self, shares: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def posterior(self, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """(clips, classes) probability that each label is right; 0 for classes that the clip lacks."""
-        support, by_chance = support_of_labels(shares, labels)
-        wrong = 0.5 if np.isnan(self.wrong) else self.wrong
-        right, chance = (1 - wrong) * support, wrong * by_chance
-        return np.where(labels, right / np.maximum(right + chance, LEAST), 0.0)
+        support, by_chance = support_of_labels(probabilities, labels)
+        noise_rate = 0.5 if np.isnan(self.noise_rate) else self.noise_rate
+        right, chance = (1 - noise_rate) * support, noise_rate * by_chance
+        return np.where(labels, right / np.maximum(right + chance, EPS), 0.0)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """labels (clips, classes) bool after correction, confidence (clips,) that they are right, and e.
+    """What became of the labels, and how likely they are right.
 
-    Both are those of the label that is least likely right. trust (clips,): that the labels are right as
-    they were given; 0 without labels. wrong is NaN where predictions tell nothing.
+    Attributes:
+        labels: (clips, classes) bool after correction.
+        confidence: (clips,) probability that the least certain corrected label is right.
+        trust: (clips,) likewise of the labels as they were given; 0 without labels.
+        noise_rate: e, the estimated fraction of wrong given labels; NaN where predictions tell nothing.
     """
 
     labels: np.ndarray
     confidence: np.ndarray
     trust: np.ndarray
-    wrong: float
+    noise_rate: float
 
 
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
-    """The likeliest scales and share of wrong labels; every clip with labels counts once.
+    """The likeliest scales and noise rate; every clip with labels counts once.
 
-    A table that adds nothing to the others gets scale 0; where none tells anything all do.
+    A table that adds nothing to the others gets scale 0; where none is informative all do.
 
     Args:
         logits: (tables, clips, classes), each clip's free of a shift.
@@ -84,32 +87,32 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
     if not labels.any() or n_classes < 2:
         return NoiseModel(np.ones(n_tables), 0.0)
     logits = logits - logits.mean(axis=2, keepdims=True)
-    units = logits.std(axis=(1, 2))
-    units[units < LEAST] = 1.0
-    logits /= units[:, None, None]
+    spreads = logits.std(axis=(1, 2))
+    spreads[spreads < EPS] = 1.0
+    logits /= spreads[:, None, None]
     starts = [np.full(n_tables, start / n_tables) for start in STARTS]
-    step = -(-len(labels) // FEW_CLIPS)
-    few = logits[:, ::step], labels[::step]
-    if not ((step > 1 and _tell(*few, starts)) or _tell(logits, labels, starts)):
+    step = -(-len(labels) // SUBSET_CLIPS)
+    subset = logits[:, ::step], labels[::step]
+    if not ((step > 1 and _are_informative(*subset, starts)) or _are_informative(logits, labels, starts)):
         return NoiseModel(np.zeros(n_tables), np.nan)
-    if step > 1 and few[1].any():  # a few clips tell which start is best
-        starts = [_fit(*few, starts).scales]
+    if step > 1 and subset[1].any():  # some clips tell which start is best
+        starts = [_fit(*subset, starts).scales]
     found = _fit(logits, labels, starts)
-    if found.wrong > 0.5:
-        modest = _fit(logits, labels, [*starts, found.scales], most_wrong=0.5)
-        if found.log_posterior < modest.log_posterior + _evidence(n_tables):
-            found = modest
-    return NoiseModel(found.scales / units, found.wrong)
+    if found.noise_rate > 0.5:
+        bounded = _fit(logits, labels, [*starts, found.scales], max_noise_rate=0.5)
+        if found.log_posterior < bounded.log_posterior + _evidence(n_tables):
+            found = bounded
+    return NoiseModel(found.scales / spreads, found.noise_rate)
 
 
 def _evidence(n_tables: int) -> float:
-    return EVIDENCE + EVIDENCE_A_TABLE * n_tables
+    return EVIDENCE + EVIDENCE_PER_TABLE * n_tables
 
 
-def _tell(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -> bool:
+def _are_informative(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -> bool:
     """Whether predictions and class frequencies together make labels likelier than frequencies alone."""
-    shares = labels / np.maximum(labels.sum(axis=1, keepdims=True), 1)
-    frequencies = np.log(shares.sum(axis=0) + 1)
+    label_weights = labels / np.maximum(labels.sum(axis=1, keepdims=True), 1)
+    frequencies = np.log(label_weights.sum(axis=0) + 1)
     table = np.broadcast_to(frequencies - frequencies.mean(), labels.shape)[None]
     alone = _fit(table, labels, [np.ones(1)])
     joint = [np.append(start, alone.scales) for start in (*starts, np.zeros(len(logits)))]
@@ -119,57 +122,59 @@ def _tell(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) 
 
 class _Fit(NamedTuple):
     scales: np.ndarray
-    wrong: float
+    noise_rate: float
     log_posterior: float
 
 
 def _fit(
-    logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray], most_wrong: float = 1.0
+    logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray], max_noise_rate: float = 1.0
 ) -> _Fit:
     """The likeliest scales that are reached from any of the starts, and the e that goes with them."""
     from scipy.optimize import minimize  # here: it takes as long to load as relabeling does
 
     n_classes = labels.shape[1]
     rows, columns = np.nonzero(labels)
-    own = logits[:, rows, columns]
-    n_others = np.maximum(n_classes - labels.sum(axis=1), 1)[rows]
+    positives = logits[:, rows, columns]
+    n_negatives = np.maximum(n_classes - labels.sum(axis=1), 1)[rows]
     weights = 1.0 / labels.sum(axis=1)[rows]
     n_clips = max(labels.any(axis=1).sum(), 1)
 
     def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Shares, each label's support and what it would be by chance, and the e that goes with them."""
-        shares = softmax(np.tensordot(scales, logits, 1))
-        support, by_chance = (values[rows, columns] for values in support_of_labels(shares, labels))
-        wrong = min(share_of_wrong_labels(support, by_chance, weights), most_wrong)  # concave in e
-        return shares, support, by_chance, wrong
+        """Class probabilities, each label's support, what it would be by chance, and the best e."""
+        probabilities = softmax(np.tensordot(scales, logits, 1))
+        support, by_chance = (values[rows, columns] for values in support_of_labels(probabilities, labels))
+        noise_rate = min(likeliest_noise_rate(support, by_chance, weights), max_noise_rate)  # concave in e
+        return probabilities, support, by_chance, noise_rate
 
     def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
-        """Negative log-posterior a clip at the best e, and its slope, in which that e counts as fixed."""
-        shares, support, by_chance, wrong = parts(scales)
-        likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
-        total = (weights * np.log(likelihood)).sum() + np.log(max(wrong * (1 - wrong), LEAST))
+        """Negative log-posterior per clip at the best e, and its slope, in which that e counts as fixed."""
+        probabilities, support, by_chance, noise_rate = parts(scales)
+        likelihood = np.maximum((1 - noise_rate) * support + noise_rate * by_chance, EPS)
+        total = (weights * np.log(likelihood)).sum() + np.log(max(noise_rate * (1 - noise_rate), EPS))
         # The support of a label is a softmax over itself and the classes that are none of the clip's.
-        others = np.where(labels, 0.0, shares)
-        of_others = np.einsum("nc,tnc->tn", others, logits) / np.maximum(others.sum(axis=1), LEAST)
-        slope = weights / likelihood * (1 - wrong - wrong / n_others) * support * (1 - support)
-        return float(-total / n_clips), -((own - of_others[:, rows]) * slope).sum(axis=1) / n_clips
+        negatives = np.where(labels, 0.0, probabilities)
+        of_negatives = np.einsum("nc,tnc->tn", negatives, logits) / np.maximum(negatives.sum(axis=1), EPS)
+        slope = weights / likelihood * (1 - noise_rate - noise_rate / n_negatives) * support * (1 - support)
+        return float(-total / n_clips), -((positives - of_negatives[:, rows]) * slope).sum(axis=1) / n_clips
 
-    bounds = [(0.0, MOST)] * len(logits)
+    bounds = [(0.0, MAX_SCALE)] * len(logits)
     found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
-    best = min(found, key=lambda result: round(result.fun, 9))  # the surest of equals
+    best = min(
+        found, key=lambda result: round(result.fun, 9)
+    )  # of equally good ones the first, with the largest scales
     return _Fit(best.x, parts(best.x)[3], -best.fun * n_clips)
 
 
-def support_of_labels(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def support_of_labels(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(clips, classes) probabilities of each label where it is right, and where it is wrong.
 
     Against the classes that are none of the clip's, as the LSEP loss ranks it: a clip's labels take
     nothing from each other. A wrong one stands for one of those. A clip of every class tells nothing.
     """
-    n_others = labels.shape[1] - labels.sum(axis=1, keepdims=True)
-    others = np.where(labels, 0.0, shares).sum(axis=1, keepdims=True)
-    support = np.where(n_others > 0, shares / np.maximum(shares + others, LEAST), 1.0)
-    return support, np.where(n_others > 0, (1 - support) / np.maximum(n_others, 1), 1.0)
+    n_negatives = labels.shape[1] - labels.sum(axis=1, keepdims=True)
+    negatives = np.where(labels, 0.0, probabilities).sum(axis=1, keepdims=True)
+    support = np.where(n_negatives > 0, probabilities / np.maximum(probabilities + negatives, EPS), 1.0)
+    return support, np.where(n_negatives > 0, (1 - support) / np.maximum(n_negatives, 1), 1.0)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -178,7 +183,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
+def likeliest_noise_rate(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
     """The likeliest e under a prior of e * (1 - e), as of two more labels, one right and one wrong.
 
     So predictions that tell nothing leave it at one half. The log-posterior is concave in e.
@@ -189,12 +194,12 @@ def share_of_wrong_labels(support: np.ndarray, by_chance: np.ndarray, weights: n
     """
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
-        wrong = (low + high) / 2
-        likelihood = np.maximum((1 - wrong) * support + wrong * by_chance, LEAST)
-        if (weights * (by_chance - support) / likelihood).sum() + 1 / wrong - 1 / (1 - wrong) > 0:
-            low = wrong
+        noise_rate = (low + high) / 2
+        likelihood = np.maximum((1 - noise_rate) * support + noise_rate * by_chance, EPS)
+        if (weights * (by_chance - support) / likelihood).sum() + 1 / noise_rate - 1 / (1 - noise_rate) > 0:
+            low = noise_rate
         else:
-            high = wrong
+            high = noise_rate
     return (low + high) / 2
 
 
@@ -211,19 +216,19 @@ def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
             networks that did not see these labels.
     """
     tables = probabilities if probabilities.ndim == 3 else probabilities[None]
-    noise = fit_noise(*_some_clips(tables, labels))
+    noise = fit_noise(*_fitting_clips(tables, labels))
     parts = [_corrected(labels[:0], tables[:, :0], noise)]
     for start in range(0, len(labels), CHUNK_CLIPS):
         rows = slice(start, start + CHUNK_CLIPS)
         parts.append(_corrected(labels[rows], tables[:, rows], noise))
-    return Correction(*(np.concatenate(part) for part in zip(*parts, strict=True)), noise.wrong)
+    return Correction(*(np.concatenate(part) for part in zip(*parts, strict=True)), noise.noise_rate)
 
 
-def _some_clips(tables: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fitting_clips(tables: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits and labels to fit the noise on: of clips with labels, all or enough of them."""
-    labelled, most = np.flatnonzero(labels.any(axis=1)), FIT_SCORES // labels.shape[1]
-    if len(labelled) > most:
-        labelled = np.sort(np.random.default_rng(0).choice(labelled, most, replace=False))
+    labelled, max_clips = np.flatnonzero(labels.any(axis=1)), FIT_SCORES // labels.shape[1]
+    if len(labelled) > max_clips:
+        labelled = np.sort(np.random.default_rng(0).choice(labelled, max_clips, replace=False))
     return logits_of(tables[:, labelled]), labels[labelled]
 
 
@@ -231,20 +236,20 @@ def _corrected(
     labels: np.ndarray, tables: np.ndarray, noise: NoiseModel
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels, confidence and trust of some clips."""
-    shares = noise.shares(logits_of(tables))
-    posterior = noise.posterior(shares, labels)
+    probabilities = noise.class_probabilities(logits_of(tables))
+    posterior = noise.posterior(probabilities, labels)
 
-    stays = labels & (posterior >= 0.5 - LEAST)  # nothing speaks against it
-    goes = labels & ~stays
-    all_wrong = 1 - np.where(goes, posterior, 0.0).max(axis=1, initial=0.0)
-    new_labels = stays.copy()
-    confidence = all_wrong * np.where(stays, posterior, 1.0).min(axis=1, initial=1.0)
+    kept = labels & (posterior >= 0.5 - EPS)  # nothing speaks against it
+    removed = labels & ~kept
+    all_wrong = 1 - np.where(removed, posterior, 0.0).max(axis=1, initial=0.0)
+    new_labels = kept.copy()
+    confidence = all_wrong * np.where(kept, posterior, 1.0).min(axis=1, initial=1.0)
 
-    rows = np.flatnonzero(~stays.any(axis=1))
-    others = np.where(labels[rows], 0.0, shares[rows])
-    total = others.sum(axis=1)
-    best, at = others.argmax(axis=1), np.arange(len(rows))
+    rows = np.flatnonzero(~kept.any(axis=1))
+    negatives = np.where(labels[rows], 0.0, probabilities[rows])
+    total = negatives.sum(axis=1)
+    best, at = negatives.argmax(axis=1), np.arange(len(rows))
     new_labels[rows, best] = total > 0
-    confidence[rows] = all_wrong[rows] * others[at, best] / np.maximum(total, LEAST)
+    confidence[rows] = all_wrong[rows] * negatives[at, best] / np.maximum(total, EPS)
     trust = np.where(labels, posterior, 1.0).min(axis=1, initial=1.0) * labels.any(axis=1)
     return new_labels, confidence, trust

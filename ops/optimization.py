@@ -18,7 +18,7 @@ OPTIMIZERS = {
     ),
 }
 GRAMMAR = "1cycle_<min>_<max> (as 1cycle_0.0001_0.005) or steplr_<epochs>_<gamma> (as steplr_1_0.5)"
-WARM_UP_SHARE = 0.3  # of a 1cycle's steps; it ends towards min / FINAL_DIVISOR
+WARM_UP_FRACTION = 0.3  # of a 1cycle's steps; it ends towards min / FINAL_DIVISOR
 FINAL_DIVISOR = 1000
 
 
@@ -62,7 +62,7 @@ def learning_rates(descriptor: str, steps: int, steps_per_epoch: int, base_lr: f
     if name == "steplr":
         epoch = step // max(steps_per_epoch, 1)
         return base_lr * second ** (epoch // first)  # first is whole, and may exceed any integer type
-    low, high, turn = first, second, round(WARM_UP_SHARE * steps)
+    low, high, turn = first, second, round(WARM_UP_FRACTION * steps)
     rising = low + (high - low) * step / max(turn, 1)
     falling = high + (low / FINAL_DIVISOR - high) * (step - turn) / max(steps - turn, 1)
     return np.where(step < turn, rising, falling)

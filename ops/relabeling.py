@@ -22,7 +22,7 @@ from ops.noise_model import correct_labels
 N_THRESHOLDS = 10_000
 EXPECTED_CLASSES = "<expected classes per clip>"
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
-MOST_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
+MAX_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # the first two of a Relabeling
 
 
@@ -33,13 +33,13 @@ class Relabeling(NamedTuple):
         kept: (clips,) bool.
         labels: (clips, classes) bool.
         weights: (clips,) in training, 0 to 1; None: all count in full.
-        wrong: the share of the given labels that are estimated to be wrong, where that is estimated.
+        noise_rate: estimated fraction of wrong labels among the given ones; None: not estimated.
     """
 
     kept: np.ndarray
     labels: np.ndarray
     weights: np.ndarray | None = None
-    wrong: float | None = None
+    noise_rate: float | None = None
 
 
 def choose_threshold(probabilities: np.ndarray, expected_classes: float) -> float:
@@ -75,10 +75,10 @@ def label_margins(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """
     with np.errstate(divide="ignore"):
         logits = np.log(probabilities) - np.log1p(-probabilities)
-    own = np.where(labels, logits, np.inf).min(axis=1)
-    other = np.where(labels, -np.inf, logits).max(axis=1)
+    positive = np.where(labels, logits, np.inf).min(axis=1)
+    negative = np.where(labels, -np.inf, logits).max(axis=1)
     with np.errstate(invalid="ignore"):
-        margins = own - other
+        margins = positive - negative
     # Only inf - inf is NaN: both sides saturated at probability 0 or 1, so no margin.
     margins = np.nan_to_num(margins, nan=0.0, posinf=np.inf, neginf=-np.inf)
     margins[labels.all(axis=1)] = np.inf
@@ -92,7 +92,7 @@ def scoring(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str]
     Ranked by per-clip label-ranking average precision; ties (every clip whose labels come first
     scores 1) by the margin in logits, then by fname.
     """
-    return _first(by_agreement(*agreement(labels, probabilities), fnames), k), labels
+    return _keep_first(by_agreement(*agreement(labels, probabilities), fnames), k), labels
 
 
 def agreement(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +110,7 @@ def by_agreement(lrap: np.ndarray, margins: np.ndarray, fnames: Sequence[str]) -
     return np.lexsort((np.asarray(fnames, dtype=object), -margins, -lrap))
 
 
-def _first(order: np.ndarray, k: float) -> np.ndarray:
+def _keep_first(order: np.ndarray, k: float) -> np.ndarray:
     kept = np.zeros(len(order), dtype=bool)
     kept[order[: int(k)]] = True
     return kept
@@ -147,7 +147,7 @@ def quota(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], 
     ranks = np.where(in_order, np.cumsum(in_order, axis=0), len(labels) + 1).min(
         axis=1, initial=len(labels) + 1
     )
-    return _first(order[np.argsort(ranks, kind="stable")], k), labels
+    return _keep_first(order[np.argsort(ranks, kind="stable")], k), labels
 
 
 def consensus(labels: np.ndarray, tables: np.ndarray, fnames: Sequence[str], k: float) -> Result:
@@ -164,9 +164,9 @@ def consensus(labels: np.ndarray, tables: np.ndarray, fnames: Sequence[str], k: 
     tables = tables.reshape(-1, *labels.shape)
     found = [agreement(labels, table) for table in tables]
     lrap = np.stack([lrap for lrap, _ in found])
-    margins = np.clip(np.stack([margins for _, margins in found]), -MOST_MARGIN, MOST_MARGIN)
+    margins = np.clip(np.stack([margins for _, margins in found]), -MAX_MARGIN, MAX_MARGIN)
     order = by_agreement(*(values.mean(axis=0) - values.std(axis=0) for values in (lrap, margins)), fnames)
-    return _first(order, k), labels
+    return _keep_first(order, k), labels
 
 
 def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], power: float) -> Relabeling:
@@ -178,46 +178,50 @@ def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], p
     return Relabeling(labels.any(axis=1), labels, weights)
 
 
-def trust(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
-    """Keeps clips whose labels are right with a probability of at least `least`; labels stay.
+def trust(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_probability: float
+) -> Relabeling:
+    """Keeps clips whose labels are right with a probability of at least min_probability; labels stay.
 
     As `scoring` does, but a probability says how many: see ops.noise_model.
     """
-    return trust_soft(labels, probabilities, fnames, least)._replace(weights=None)
+    return trust_soft(labels, probabilities, fnames, min_probability)._replace(weights=None)
 
 
 def trust_soft(
-    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_probability: float
 ) -> Relabeling:
     """The same, weighted by that probability."""
     found = correct_labels(labels, probabilities)
-    return Relabeling(found.trust >= least, labels, found.trust, found.wrong)
+    return Relabeling(found.trust >= min_probability, labels, found.trust, found.noise_rate)
 
 
-def correct(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float) -> Relabeling:
+def correct(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_confidence: float
+) -> Relabeling:
     """Keeps labels that are likely right, replaces them where another class is, drops the rest.
 
-    Clips whose corrected labels are right with a probability of at least `least`, see ops.noise_model.
+    Clips whose corrected labels are right with a probability of at least min_confidence, see ops.noise_model.
     """
-    return correct_soft(labels, probabilities, fnames, least)._replace(weights=None)
+    return correct_soft(labels, probabilities, fnames, min_confidence)._replace(weights=None)
 
 
 def correct_soft(
-    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], least: float
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_confidence: float
 ) -> Relabeling:
     """The same, weighted by the probability that the corrected labels are right."""
     found = correct_labels(labels, probabilities)
-    kept = (found.confidence >= least) & found.labels.any(axis=1)
-    return Relabeling(kept, found.labels, found.confidence, found.wrong)
+    kept = (found.confidence >= min_confidence) & found.labels.any(axis=1)
+    return Relabeling(kept, found.labels, found.confidence, found.noise_rate)
 
 
 def relabelall_balanced(
     labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], n: float
 ) -> Result:
-    """Replaces labels by the predicted set, as often a class as the given labels name it.
+    """Replaces labels by the predicted set; each class stays as frequent as in the given labels.
 
-    A threshold a class: n classes a clip expected, shared out as the given labels are. Class-balanced
-    self-training, Zou et al. 2018, arXiv:1810.07911. Clips of equal probability stay together.
+    One threshold per class: n classes per clip are expected, in the proportions of the given labels.
+    Class-balanced self-training, Zou et al. 2018, arXiv:1810.07911. Clips of equal probability stay together.
     """
     counts = labels.sum(axis=0)
     wanted = np.rint(n * len(labels) * counts / max(counts.sum(), 1)).astype(int)
@@ -237,7 +241,7 @@ class Strategy:
         apply: labels, probabilities, fnames, parameter -> a Relabeling, or its first two entries.
         whole: the parameter counts clips.
         high: the highest parameter.
-        several: apply takes (tables, clips, classes), one table a round or an experiment.
+        several: apply takes (tables, clips, classes), one table for each round or experiment.
     """
 
     apply: Callable[[np.ndarray, np.ndarray, Sequence[str], float], Result | Relabeling]
@@ -301,8 +305,8 @@ def check_mode(mode: str, n_classes: int) -> None:
         )
 
 
-def check_count(mode: str, least: int) -> None:
-    """Raises DataError where a mode asks for fewer clips than there are folds to share them."""
+def check_count(mode: str, min_clips: int) -> None:
+    """Raises DataError where a mode asks for fewer clips than there are folds, each of which needs one."""
     strategy, value = parse_mode(mode)
-    if strategy.whole and value < least:
-        raise DataError(f"{mode}: expected at least {least} clips, one for each fold, got {value:g}")
+    if strategy.whole and value < min_clips:
+        raise DataError(f"{mode}: expected at least {min_clips} clips, one for each fold, got {value:g}")

@@ -7,58 +7,21 @@ ops.batch_augmentation applies the same draws to whole batches.
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from ops.effects.chain import EffectsDraw, apply_effects, changed_length
+from ops.effects.chain import apply_effects, changed_length
+from ops.effects.sox import apply_sox
+from ops.effects.sox import missing_effects_engine as missing_effects_engine  # for those who ask here
+from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample
 from ops.sampling import SAMPLE_RATE
 
 CHUNK_SECONDS = 0.5
-SILENCED_SHARE = 0.25
+SILENCED_FRACTION = 0.25
 MIX_WEIGHTS = (0.4, 0.6)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to become of a sample's audio: everything drawn, nothing done yet.
-
-    Attributes:
-        partner: audio of MixUp's second clip.
-        weight, offset: of the longer clip and of the shorter one, see mix.
-        effects: their draw.
-        order: of the chunks of CHUNK_SECONDS, see shuffle_chunks.
-        silenced: start and number of samples, see silence.
-    """
-
-    partner: np.ndarray | None = None
-    weight: float = 1.0
-    offset: int = 0
-    effects: EffectsDraw | None = None
-    order: np.ndarray | None = None
-    silenced: tuple[int, int] = (0, 0)
-
-    def without_audio(self) -> Plan:
-        return replace(self, partner=None)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None; loss weight.
-
-    A plan, where there is one, is still to be carried out on the audio; the labels are final.
-    """
-
-    audio: np.ndarray
-    labels: np.ndarray | None
-    fname: str
-    is_noisy: bool = False
-    weight: float = 1.0
-    plan: Plan | None = None
 
 
 def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int) -> np.ndarray:
@@ -77,9 +40,13 @@ def or_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
     Its weight is the lower of the two: the union is as right as the worse labels in it.
     """
     a, offset = draw_mix(len(first.audio), len(second.audio), rng)
-    labels = np.maximum(first.labels, second.labels)
     audio = mix(first.audio, second.audio, a, offset)
-    return replace(first, audio=audio, labels=labels, weight=min(first.weight, second.weight))
+    return replace(_with_labels_of_both(first, second), audio=audio)
+
+
+def _with_labels_of_both(first: Sample, second: Sample) -> Sample:
+    labels = np.maximum(first.labels, second.labels)
+    return replace(first, labels=labels, weight=min(first.weight, second.weight))
 
 
 def draw_mix(n_first: int, n_second: int, rng: np.random.Generator) -> tuple[float, int]:
@@ -99,6 +66,7 @@ def draw_order(n_samples: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def chunk_samples() -> int:
+    """Samples of a chunk of CHUNK_SECONDS."""
     return int(CHUNK_SECONDS * SAMPLE_RATE)
 
 
@@ -111,7 +79,7 @@ def silence(audio: np.ndarray, start: int, n_samples: int) -> np.ndarray:
 
 def draw_silence(n_samples: int, rng: np.random.Generator) -> tuple[int, int]:
     """Start and number of samples of a quarter of a clip."""
-    n_silent = int(n_samples * SILENCED_SHARE)
+    n_silent = int(n_samples * SILENCED_FRACTION)
     return int(rng.integers(n_samples - n_silent + 1)), n_silent
 
 
@@ -123,25 +91,6 @@ def draw_effects(rng: np.random.Generator) -> EffectsDraw:
     return EffectsDraw(**{name: rng.uniform(*r) for name, r in vars(EFFECT_RANGES).items()})
 
 
-def apply_sox(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
-    """Reverb, pitch, overdrive and tempo, in this order, by the SoX binary.
-
-    audio (samples,) float32 at 44,100 Hz; tempo makes it samples / tempo long. Reverb opens mono to
-    stereo; SoX mixes it down at the end.
-    """
-    import sox  # here: the package complains on import where the binary is missing
-
-    logging.getLogger("sox").setLevel(logging.ERROR)  # it advises on every chain
-    chain = sox.Transformer()
-    chain.set_globals(dither=False, verbosity=1)
-    chain.reverb(reverberance=draw.reverberance, room_scale=draw.room_scale, stereo_depth=draw.stereo_depth)
-    chain.pitch(draw.pitch_cents / 100)  # the package takes semitones
-    chain.overdrive(draw.overdrive_gain_db)
-    chain.tempo(draw.tempo)
-    changed = chain.build_array(input_array=audio, sample_rate_in=SAMPLE_RATE)
-    return changed.copy() if len(changed) else audio  # a clip of one sample can vanish
-
-
 def apply_torch(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
     """The same chain by ops.effects.chain, one clip alone."""
     changed, _ = apply_effects(torch.tensor(audio)[None], torch.tensor([len(audio)]), [draw])
@@ -149,24 +98,13 @@ def apply_torch(audio: np.ndarray, draw: EffectsDraw) -> np.ndarray:
 
 
 EFFECTS: dict[str, Callable[[np.ndarray, EffectsDraw], np.ndarray]] = {"sox": apply_sox, "torch": apply_torch}
-DEFAULT_EFFECTS = "torch"
-
-
-def missing_effects_engine(name: str) -> str | None:
-    """What the effects engine lacks on this machine and how to get it; None where it is ready."""
-    if name == "sox" and shutil.which("sox") is None:
-        return (
-            "p_aug > 0 with --effects=sox needs the SoX binary, and none is on the PATH; --effects=torch "
-            "needs none, or install it (Debian: apt-get install sox), or train with --p_aug=0"
-        )
-    return None
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """MixUp, effects, chunk shuffling and silencing, each with its probability, in this order.
 
-    Called, it augments a sample; `plan` draws the same numbers and leaves the audio as it is.
+    Called, it augments a sample; `draw` draws the same numbers and leaves the audio as it is.
     """
 
     p_mixup: float = 0.0
@@ -176,8 +114,8 @@ class Augmentation:
     p_silence: float = 0.0
 
     @property
-    def can_plan(self) -> bool:
-        """Whether the draws need no audio: how long SoX leaves a clip is known only behind it."""
+    def can_draw_ahead(self) -> bool:
+        """Whether the draws need no audio: the length that SoX leaves a clip is known only afterwards."""
         return self.effects == "torch" or self.p_aug == 0
 
     def __call__(
@@ -198,27 +136,27 @@ class Augmentation:
             audio = silence(audio, *draw_silence(len(audio), rng))
         return replace(sample, audio=audio)
 
-    def plan(
+    def draw(
         self,
         sample: Sample,
         rng: np.random.Generator,
         draw_partner: Callable[[np.random.Generator], Sample],
     ) -> Sample:
-        """The sample with its final labels and the plan of what a call would have done to its audio."""
-        if not self.can_plan:
-            raise ValueError(f"effects: expected 'torch' for a plan, got {self.effects!r}")
-        plan, labels, n_samples = Plan(), sample.labels, len(sample.audio)
+        """The sample with its final labels and weight, and the draw that a call would have applied."""
+        if not self.can_draw_ahead:
+            raise ValueError(f"effects: expected 'torch' to draw ahead, got {self.effects!r}")
+        drawn, n_samples = {}, len(sample.audio)
         if rng.random() < self.p_mixup:
             partner = draw_partner(rng)
             weight, offset = draw_mix(n_samples, len(partner.audio), rng)
-            plan = replace(plan, partner=partner.audio, weight=weight, offset=offset)
-            labels, n_samples = np.maximum(labels, partner.labels), max(n_samples, len(partner.audio))
-            sample = replace(sample, weight=min(sample.weight, partner.weight))
+            drawn |= {"partner": partner.audio, "weight": weight, "offset": offset}
+            n_samples = max(n_samples, len(partner.audio))
+            sample = _with_labels_of_both(sample, partner)
         if rng.random() < self.p_aug:
-            plan = replace(plan, effects=draw_effects(rng))
-            n_samples = changed_length(n_samples, plan.effects)
+            drawn["effects"] = draw_effects(rng)
+            n_samples = changed_length(n_samples, drawn["effects"])
         if rng.random() < self.p_shuffle:
-            plan = replace(plan, order=draw_order(n_samples, rng))
+            drawn |= {"order": draw_order(n_samples, rng), "chunk_samples": chunk_samples()}
         if rng.random() < self.p_silence:
-            plan = replace(plan, silenced=draw_silence(n_samples, rng))
-        return replace(sample, labels=labels, plan=plan)
+            drawn["silenced"] = draw_silence(n_samples, rng)
+        return replace(sample, draw=AugmentationDraw(**drawn))

@@ -10,7 +10,6 @@ end where the pitch puts it. The two channels of the reverb are mixed before the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,24 +18,13 @@ from torch import Tensor
 from ops.effects.resampling import filter_and_resample
 from ops.effects.reverb import room_responses
 from ops.effects.time_stretch import time_stretch
+from ops.samples import EffectsDraw
 
 OVERDRIVE_COLOUR = 0.1  # added before the distortion, so that even harmonics come about: SoX's 20 %
 OVERDRIVE_MIX = (0.5, 0.75)  # of the sound as it was and of the distorted one
 BLOCKER_POLE = 0.995  # of the filter that takes the constant part out of the distorted sound
 BLOCKER_DOUBLINGS = 12  # 0.995**4096 is 1e-9
-MOST_SAMPLES = {"cpu": 2**19, "cuda": 2**24}  # worked on at once: what fits a cache, what fills a GPU
-
-
-@dataclass(frozen=True)
-class EffectsDraw:
-    """One draw of the effects chain; reverb in percent, pitch in cents, gain in dB, tempo a factor."""
-
-    reverberance: float
-    room_scale: float
-    stereo_depth: float
-    pitch_cents: float
-    overdrive_gain_db: float
-    tempo: float
+MAX_SAMPLES = {"cpu": 2**19, "cuda": 2**24}  # worked on at once: what fits a cache, what fills a GPU
 
 
 def changed_length(n_samples: int, draw: EffectsDraw) -> int:
@@ -59,7 +47,7 @@ def apply_effects(signal: Tensor, lengths: Tensor, draws: Sequence[EffectsDraw])
     """
     new = [changed_length(int(n), draw) for n, draw in zip(lengths.tolist(), draws, strict=True)]
     result = signal.new_zeros(len(draws), max(new, default=0))
-    rows = max(1, MOST_SAMPLES.get(signal.device.type, 2**24) // max(signal.shape[1], 1))
+    rows = max(1, MAX_SAMPLES.get(signal.device.type, 2**24) // max(signal.shape[1], 1))
     for first in range(0, len(draws), rows):
         part = slice(first, first + rows)
         changed = _apply(signal[part], lengths[part], draws[part], new[part])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 COMB_DELAYS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples, times the room's scale
 ALLPASS_DELAYS = (225, 341, 441, 556)  # samples
-CHANNEL_SHIFT = 12  # samples between the channels at a stereo_depth of 100, to and fro from delay to delay
+CHANNEL_SHIFT = 12  # samples between the channels at a stereo_depth of 100; signs alternate over the delays
 ALLPASS_FEEDBACK = 0.5
 DAMPING = 0.35  # of the combs' low-pass filter: SoX's default high-frequency damping of 50 %
 WET_GAIN = 0.015

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ops.batch_augmentation import collate_plans
-from ops.batching import TrainingBatches, batches_by_length, pad_collate
+from ops.batching import TrainingBatches, batches_by_length, collate_draws, pad_collate
 from ops.errors import DataError
+from ops.samples import AugmentationDraw, Sample
 from ops.sampling import SAMPLE_RATE
-from ops.transforms import Augmentation, Plan, Sample
+from ops.transforms import Augmentation
 from toolkit.clips.sound_files import read_audio
 from toolkit.system import processes
 
@@ -53,7 +53,7 @@ class TrainingDataset(Dataset):
 
     Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
     change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
-    in place of the sample. With on_device the sample comes with a plan in place of the augmentation,
+    in place of the sample. With on_device the sample comes with its draw in place of the augmentation,
     for ops.batch_augmentation to carry out.
     """
 
@@ -82,10 +82,10 @@ class TrainingDataset(Dataset):
         try:
             sample = self._read_segment(clip, rng)
             if epoch < self.switch_off_on:
-                augment = self.augmentation.plan if self.on_device else self.augmentation
+                augment = self.augmentation.draw if self.on_device else self.augmentation
                 sample = augment(sample, rng, self._draw_partner)
             elif self.on_device:
-                sample = replace(sample, plan=Plan())
+                sample = replace(sample, draw=AugmentationDraw())
         except DataError as error:
             return index, error
         return index, sample
@@ -125,7 +125,7 @@ def training_loader(
     """
     share = processes.rank(), processes.world_size()
     batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold, *share)
-    collate = collate_plans if dataset.on_device else pad_collate
+    collate = collate_draws if dataset.on_device else pad_collate
     return make_loader(dataset, batches, num_workers, pin_memory, True, collate), batches
 
 

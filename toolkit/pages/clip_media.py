@@ -13,25 +13,17 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from PIL import Image
 
 from ops.errors import DataError
 from ops.features import LogSpectrogram
 from ops.sampling import SAMPLE_RATE
+from ops.spectrograms import spectrogram_image
 from toolkit.clips.sound_files import read_audio, read_header
 from toolkit.pages.template import data_uri
 from toolkit.system import console
 
 MP3_COMPRESSION = 0.9  # of 0 to 1; a variable rate of some 40 kbit/s
-COLUMNS, ROWS, COLORS = 480, 128, 64  # at most, of a picture
-# Dark to light: (position, red, green, blue), straight lines between.
-PALETTE = (
-    (0.0, 8, 6, 26),
-    (0.25, 62, 28, 110),
-    (0.5, 168, 50, 112),
-    (0.75, 245, 130, 60),
-    (1.0, 255, 246, 190),
-)
+COLUMNS, ROWS = 480, 128  # at most, of a picture
 
 
 class ClipMedia:
@@ -63,15 +55,10 @@ class ClipMedia:
 
     @torch.inference_mode()
     def picture(self, audio: np.ndarray) -> bytes:
-        """PNG of the (samples,) clip's features: low frequencies at the bottom, dark to light."""
+        """PNG of the (samples,) clip's features, see ops.spectrograms."""
         features = self.front_end(torch.from_numpy(audio)[None])[0].numpy()
-        features = _pooled(_pooled(features[::-1], ROWS).T, COLUMNS).T
-        low, high = float(features.min()), float(features.max())
-        levels = np.round((features - low) / max(high - low, 1e-6) * (COLORS - 1)).astype(np.uint8)
-        image = Image.fromarray(levels)
-        image.putpalette(_palette())
         file = io.BytesIO()
-        image.save(file, "PNG", optimize=True)
+        spectrogram_image(features, ROWS, COLUMNS).save(file, "PNG", optimize=True)
         return file.getvalue()
 
 
@@ -90,18 +77,3 @@ def encode_mp3(audio: np.ndarray) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, audio, SAMPLE_RATE, format="MP3", compression_level=MP3_COMPRESSION)
     return file.getvalue()
-
-
-def _pooled(rows: np.ndarray, at_most: int) -> np.ndarray:
-    """(rows, columns) -> at most so many rows, each the mean of its share of them."""
-    if len(rows) <= at_most:
-        return rows
-    starts = np.arange(at_most) * len(rows) // at_most
-    return np.add.reduceat(rows, starts, axis=0) / np.diff([*starts, len(rows)])[:, None]
-
-
-def _palette() -> list[int]:
-    positions, *channels = zip(*PALETTE, strict=True)
-    at = np.linspace(0, 1, COLORS)
-    colors = np.stack([np.interp(at, positions, channel) for channel in channels], axis=1)
-    return colors.round().astype(int).ravel().tolist()

@@ -37,9 +37,9 @@ def review_data(
         paths: of noisy, relabeled and predictions, for messages.
 
     Returns:
-        data with classes, key (the same for the same content), counts of each status, table (a row a
-        noisy clip: fname, labels before, labels after or None where it was dropped), weights (a cell a
-        row, None where relabeled has none) and clips (parallel to table: status, margin, scores); order
+        data with classes, key (the same for the same content), counts of each status, table (one row per
+        noisy clip: fname, labels before, labels after or None where it was dropped), weights (one text per
+        row; None where relabeled has none) and clips (parallel to table: status, margin, scores); order
         (clips,): the rows by disagreement, highest first.
     """
     classes = predictions.classes
@@ -55,9 +55,9 @@ def review_data(
             f"({len(foreign)} in all); give the table that it was made from"
         )
     scores = predictions.rows_of(fnames, paths["predictions"])
-    cells = relabeled["labels"].tolist()
-    after = [None if row < 0 else cells[row] for row in rows]
-    changed = [row >= 0 and bool((new[row] != own).any()) for row, own in zip(rows, before, strict=True)]
+    new_labels = relabeled["labels"].tolist()
+    after = [None if row < 0 else new_labels[row] for row in rows]
+    changed = [row >= 0 and bool((new[row] != given).any()) for row, given in zip(rows, before, strict=True)]
     status = [
         "dropped" if a is None else "changed" if c else "kept" for a, c in zip(after, changed, strict=True)
     ]
@@ -73,8 +73,8 @@ def review_data(
     counts = {name: status.count(name) for name in STATUSES}
     weights = None
     if "weight" in relabeled:
-        cells = relabeled["weight"].tolist()
-        weights = ["" if row < 0 else cells[row] for row in rows]
+        new_weights = relabeled["weight"].tolist()
+        weights = ["" if row < 0 else new_weights[row] for row in rows]
     data = {"classes": classes, "key": digest[:16], "table": table, "weights": weights}
     data |= {"counts": counts, "clips": clips}
     return data, order
@@ -103,14 +103,14 @@ def read_decisions(path: str | Path, data: dict[str, Any]) -> list[list[str]]:
 
 
 def choose_clips(order: Sequence[int], statuses: Sequence[str], max_clips: int) -> list[int]:
-    """At most max_clips rows in the given order, an equal share of each status as far as there are."""
+    """At most max_clips rows in the given order, equally many of each status as far as there are."""
     groups = {name: [row for row in order if statuses[row] == name] for name in STATUSES}
     chosen: set[int] = set()
     left = max_clips
     for number, group in enumerate(sorted(groups.values(), key=len)):
-        share = left // (len(STATUSES) - number)
-        chosen |= set(group[:share])
-        left -= min(share, len(group))
+        n_clips = left // (len(STATUSES) - number)
+        chosen |= set(group[:n_clips])
+        left -= min(n_clips, len(group))
     return [row for row in order if row in chosen]
 
 
@@ -120,12 +120,12 @@ def add_media(
     """Gives the data the rows to show, each with its sound and picture, or without media a link."""
     if not Path(data_dir).is_dir():
         raise DataError(f"{data_dir}: expected the folder with the noisy clips, found none; check the path")
-    shown = []
+    clips = []
     for row in progress(rows, desc="clips", unit="clip", delay=2):
         path = clip_path(data_dir, data["table"][row][0])
-        found = {"sound": relative_url(path, page)} if media is None else media.of(path)
-        shown.append({"row": int(row), **data["clips"][row], **found})
-    data["clips"] = shown
+        content = {"sound": relative_url(path, page)} if media is None else media.of(path)
+        clips.append({"row": int(row), **data["clips"][row], **content})
+    data["clips"] = clips
 
 
 def relative_url(path: Path, page: Path) -> str:

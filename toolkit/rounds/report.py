@@ -50,8 +50,8 @@ def label_sets(table: Any) -> dict[str, frozenset[str]]:
     """fname -> its labels."""
     frame = read_table(table, ["fname", "labels"])
     return {
-        fname: frozenset(split_labels(cell))
-        for fname, cell in zip(frame["fname"], frame["labels"], strict=True)
+        fname: frozenset(split_labels(labels))
+        for fname, labels in zip(frame["fname"], frame["labels"], strict=True)
     }
 
 
@@ -102,45 +102,45 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
 
 
 def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
-    """The rows of a dry run's table, header first; counts a fold, as far as they are known before.
+    """The rows of a dry run's table, header first; clips per fold, as far as they are known before.
 
     n_noisy clips are predicted; of these, and of those kept, --max_samples are trained on.
     """
     rows = [["round", "noisy clips", "training clips a fold", "epochs", "then", "state"]]
     for number in range(plan.n_rounds):
-        most, cell, is_bound = 0, "none", False
+        max_noisy, noisy, is_bound = 0, "none", False
         if number:
             mode = plan.modes[number - 1]
             strategy, parameter = parse_mode(mode)
-            most = min(int(parameter), n_noisy) if strategy.whole else n_noisy
+            max_noisy = min(int(parameter), n_noisy) if strategy.whole else n_noisy
             is_bound = not strategy.whole
-            cell = f"{mode}: {'at most ' * is_bound}{most}"
-        most_drawn = plan.n_drawn(most)
-        curated, share = plan.clips_a_fold(number, n_curated, most_drawn)
-        clips = f"{round(curated)} curated"
+            noisy = f"{mode}: {'at most ' * is_bound}{max_noisy}"
+        max_drawn = plan.n_drawn(max_noisy)
+        curated_per_fold, noisy_per_fold = plan.clips_a_fold(number, n_curated, max_drawn)
+        clips = f"{round(curated_per_fold)} curated"
         if number:
-            clips += f" + {'at most ' * is_bound}{math.ceil(share)} noisy"
+            clips += f" + {'at most ' * is_bound}{math.ceil(noisy_per_fold)} noisy"
         if number < plan.n_predicting:
             then = f"predict {n_noisy} noisy clips{', out of fold' * plan.out_of_fold}"
         else:
             then = "the end" if number == len(plan.modes) else "the next"
-        epochs = str(plan.epochs(number, n_curated, plan.n_drawn(n_noisy), most_drawn))
+        epochs = str(plan.epochs(number, n_curated, plan.n_drawn(n_noisy), max_drawn))
         if is_bound and plan.equal_steps:
             epochs += " or more"
-        rows.append([str(number), cell, clips, epochs, then, "done" if number < n_done else "to do"])
+        rows.append([str(number), noisy, clips, epochs, then, "done" if number < n_done else "to do"])
     return rows
 
 
-def shown(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """The rows of rounds.csv as cells of a printed table, header first; columns without a value go."""
+def printable(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """The rows of rounds.csv as texts, header first; columns without a value are left out."""
     frame = pd.DataFrame(rows).dropna(axis=1, how="all")
     return [
         list(frame.columns),
-        *[[_cell(value) for value in row] for row in frame.itertuples(index=False)],
+        *[[_format(value) for value in row] for row in frame.itertuples(index=False)],
     ]
 
 
-def _cell(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value) or "-"

@@ -46,8 +46,8 @@ def relabel_table(
     """Applies a mode to a noisy table, joined with its predictions by fname.
 
     Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
-    prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one
-    a prediction table; without, probabilities are taken as they are.
+    prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one for
+    each prediction table; None: probabilities are taken as they are.
     """
     strategy, parameter = parse_mode(mode)
     noisy = read_table(noisy_df, ["fname", "labels"])
@@ -76,7 +76,7 @@ def relabel_table(
     labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
-    kept, new_labels, weights, wrong = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    kept, new_labels, weights, noise_rate = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
     unlabelled = kept & ~new_labels.any(axis=1)
     if unlabelled.any():
         notes.append(f"note: {unlabelled.sum()} clips have no label and are left out")
@@ -90,20 +90,22 @@ def relabel_table(
         kept = kept & (weights > 0)
     changed = (new_labels != labels).any(axis=1) & kept
     # Labels that stay keep their spelling and order.
-    cells = noisy["labels"].to_numpy(dtype=object)
-    cells[changed] = decode_labels(new_labels[changed], classes)
-    table = pd.DataFrame({"fname": noisy["fname"], "labels": cells})
+    spelled = noisy["labels"].to_numpy(dtype=object)
+    spelled[changed] = decode_labels(new_labels[changed], classes)
+    table = pd.DataFrame({"fname": noisy["fname"], "labels": spelled})
     if weights is not None:
         table["weight"] = weights
     table = table[kept]
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
-    if wrong is not None and np.isnan(wrong):
+    if noise_rate is not None and np.isnan(noise_rate):
         notes.append(
             "note: the predictions tell too little about the labels to believe or replace any; train longer"
         )
-    elif wrong is not None:
-        notes.append(f"note: {wrong:.0%} of the labels are wrong, by an estimate from labels and predictions")
+    elif noise_rate is not None:
+        notes.append(
+            f"note: {noise_rate:.0%} of the labels are wrong, by an estimate from labels and predictions"
+        )
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
     return Relabeled(table, n_clips, int(changed.sum()), notes)

@@ -28,7 +28,7 @@ def find_experiments(folder: str | Path) -> list[Experiment]:
 
 
 def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
-    """A row an experiment: its name, the settings in which these differ, and RESULTS.
+    """One row per experiment: its name, the settings in which these differ, and RESULTS.
 
     folds is "<done>/<all>"; folds_mean the mean of the done folds' metrics and metric the one over all
     out-of-fold predictions, NaN where there is none.
@@ -37,7 +37,7 @@ def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
     names = list(dict.fromkeys(name for row in settings for name in row))
     differing = [name for name in names if len({repr(row.get(name)) for row in settings}) > 1]
     rows = []
-    for experiment, own in zip(experiments, settings, strict=True):
+    for experiment, config in zip(experiments, settings, strict=True):
         results = experiment.results()
         n_folds = experiment.config["data"]["n_folds"]
         done = [results[f"fold{fold}"] for fold in range(n_folds) if f"fold{fold}" in results]
@@ -46,7 +46,7 @@ def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
         rows.append(
             {
                 "experiment": experiment.directory.name,
-                **{name: own.get(name) for name in differing},
+                **{name: config.get(name) for name in differing},
                 "folds": f"{len(done)}/{n_folds}",
                 "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
                 "metric": np.nan if metric is None else metric,

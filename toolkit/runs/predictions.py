@@ -25,7 +25,7 @@ class Predictions:
     probabilities: np.ndarray
 
     def rows_of(self, fnames: Sequence[str], path: str | Path) -> np.ndarray:
-        """Probabilities of the given clips, in their order; DataError naming `path` if one lacks."""
+        """Probabilities of the given clips, in their order; DataError naming `path` if one is missing."""
         position = pd.Index(self.fnames).get_indexer(pd.Index(fnames))
         if (position < 0).any():
             missing = [name for name, row in zip(fnames, position, strict=True) if row < 0]
@@ -37,7 +37,7 @@ class Predictions:
         return self.probabilities[position]
 
     def completed(self, fnames: Sequence[str]) -> Predictions:
-        """Rows of the given clips, in their order; those without a prediction get the others' mean."""
+        """Rows of the given clips, in their order; those without a prediction get the mean of the table."""
         position = pd.Index(self.fnames).get_indexer(pd.Index(fnames))
         rows = self.probabilities[position]
         rows[position < 0] = self.probabilities.mean(axis=0)
@@ -45,7 +45,7 @@ class Predictions:
 
 
 def bad_clips_path(path: str | Path) -> Path:
-    """The table of clips that could not be read, beside the predictions that give them the others' mean."""
+    """Table of the clips that could not be read; the predictions beside it give them the others' mean."""
     return Path(path).with_name(Path(path).name + ".bad_clips.csv")
 
 
@@ -77,7 +77,7 @@ def read_predictions(path: str | Path, classes: Sequence[str] | None = None) -> 
     try:
         values = frame[names].to_numpy(dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
-        values = frame[names].map(_number).to_numpy(dtype=np.float64)
+        values = frame[names].map(_to_float).to_numpy(dtype=np.float64)
     bad = ~((values >= 0) & (values <= 1))  # NaN, too
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -88,9 +88,10 @@ def read_predictions(path: str | Path, classes: Sequence[str] | None = None) -> 
     return Predictions(frame["fname"].tolist(), names, values)
 
 
-def _number(cell: object) -> float:
+def _to_float(value: object) -> float:
+    """The number; NaN for what is none."""
     try:
-        return float(cell)
+        return float(value)
     except (ValueError, TypeError, OverflowError):
         return math.nan
 

@@ -1,30 +1,28 @@
-"""TensorBoard summaries: summaries/fold_<k>/{train,valid}, the same tags in all; summaries/hparams.
+"""TensorBoard summaries: summaries/fold_<k>/{train,valid}, with the same tags in all; summaries/hparams.
 
-Written without tensorboardX's SummaryWriter: its background thread dies in silence on a full disk,
-after which the training would wait for it for ever.
+Written record by record, without tensorboardX's SummaryWriter: its background thread dies in silence on a
+full disk, after which the training would wait for it for ever, and its files carry the name of the host.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
 
 from ops.features import parse_features
 from ops.sampling import SAMPLE_RATE
 from ops.spectrograms import picture_of
 from toolkit.system.files import disk_errors
 
-IMAGES = 8  # spectrograms of the first batch
+MAX_IMAGES = 8  # spectrograms of the first batch
 
 
 class _Writer:
@@ -32,10 +30,12 @@ class _Writer:
 
     def __init__(self, directory: Path, from_step: int):
         self.directory = directory
-        suffix = f".{from_step}.{os.getpid()}"  # two runs may start within a second
-        # tensorboardX puts the host's name into the file's; experiments travel without it.
-        with disk_errors(directory), mock.patch.object(socket, "gethostname", return_value="run"):
-            self.events = EventsWriter(str(directory / "events"), suffix)
+        # TensorBoard reads files of this form in the order of their names. Where the host's name usually
+        # stands is "run"; two runs may start within a second, hence the step and the process.
+        name = f"events.out.tfevents.{int(time.time())}.run.{from_step}.{os.getpid()}"
+        with disk_errors(directory):
+            self.records = RecordWriter(str(directory / name))
+        self._write(Event(file_version="brain.Event:2"))
         if from_step:
             started = SessionLog(status=SessionLog.SessionStatus.Value("START"))
             self._write(Event(session_log=started, step=from_step))
@@ -43,7 +43,7 @@ class _Writer:
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
         with disk_errors(self.directory):
-            self.events.write_event(event)
+            self.records.write(event.SerializeToString())
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         if np.isfinite(value):
@@ -58,17 +58,20 @@ class _Writer:
 
     def flush(self) -> None:
         with disk_errors(self.directory):
-            self.events.flush()
+            self.records.flush()
 
     def close(self) -> None:
+        self.flush()
         with disk_errors(self.directory):
-            self.events.close()
+            self.records.close()
 
 
 class FoldSummaries:
-    """Writers of the training and the validation curves, x axis: batches trained on.
+    """A fold's training and validation curves over the batches trained on, and its first spectrograms.
 
-    features is the front end's descriptor, for the axes of spectrograms.
+    Args:
+        features: descriptor of the front end, for the axes of the spectrograms.
+        from_step: batches that an earlier run of the fold has trained on.
     """
 
     def __init__(self, directory: str | Path, features: str, from_step: int = 0):
@@ -98,7 +101,7 @@ class FoldSummaries:
     def spectrograms(self, features: np.ndarray, n_frames: list[int], fnames: list[str]) -> None:
         """Pictures of the first log spectrograms of a batch (batch, features, frames)."""
         frequencies_hz, seconds_per_frame = self.spec.frequencies_hz, self.spec.hop / SAMPLE_RATE
-        for row, fname in enumerate(fnames[:IMAGES]):
+        for row, fname in enumerate(fnames[:MAX_IMAGES]):
             picture = picture_of(features[row, :, : n_frames[row]], frequencies_hz, seconds_per_frame)
             self.train.image(f"spectrograms/{row}_{fname}", picture, 0)
 

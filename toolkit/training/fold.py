@@ -157,7 +157,7 @@ def _train(
         data["max_audio_length"],
         train["seed"],
         fold,
-        on_device=augmentation.can_plan,
+        on_device=augmentation.can_draw_ahead,
     )
     loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
     loss_fn = LOSSES[train["loss"]]

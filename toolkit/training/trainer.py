@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ops.batch_augmentation import to_device
-from ops.batching import TrainingBatches, share_of
+from ops.batching import TrainingBatches, rank_slice
 from ops.errors import DataError
 from ops.metrics import lwlrap_class_parts, lwlrap_parts
 from ops.sampling import SAMPLE_RATE
@@ -284,7 +284,7 @@ def _scores(models: list[nn.Module], signal: Tensor, lengths: Tensor) -> Tensor:
 
 def validation_metrics(truth: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:
     """lwlrap overall and (classes,) per class; each process ranks its share of the clips."""
-    own = share_of(len(truth), processes.rank(), processes.world_size())
+    own = rank_slice(len(truth), processes.rank(), processes.world_size())
     sums, counts = processes.total(np.stack(lwlrap_class_parts(truth[own], logits[own])))
     overall = float(sums.sum() / counts.sum()) if counts.any() else math.nan
     return overall, np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

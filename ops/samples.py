@@ -1,0 +1,66 @@
+"""A training sample and what is drawn for its augmentation: plain data, numbers and arrays alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+EFFECTS_ENGINES = {
+    "torch": "whole batches on the device",
+    "sox": "the SoX binary, clip by clip, in the loader's processes",
+}
+DEFAULT_EFFECTS = "torch"
+
+
+@dataclass(frozen=True)
+class EffectsDraw:
+    """One draw of the effects chain; reverb in percent, pitch in cents, gain in dB, tempo a factor."""
+
+    reverberance: float
+    room_scale: float
+    stereo_depth: float
+    pitch_cents: float
+    overdrive_gain_db: float
+    tempo: float
+
+
+@dataclass(frozen=True)
+class AugmentationDraw:
+    """All numbers drawn for one sample's audio, none of them applied yet.
+
+    Attributes:
+        partner: (samples,) audio of MixUp's second clip; None: no MixUp.
+        weight: of the longer of the two clips in the mixture.
+        offset: in samples, of the shorter clip within the longer one.
+        effects: their parameters; None: no effects.
+        order: (chunks,) permutation of the chunks of chunk_samples; None: no shuffling.
+        chunk_samples: samples of a chunk (the last may be shorter).
+        silenced: start and number of samples.
+    """
+
+    partner: np.ndarray | None = None
+    weight: float = 1.0
+    offset: int = 0
+    effects: EffectsDraw | None = None
+    order: np.ndarray | None = None
+    chunk_samples: int = 0
+    silenced: tuple[int, int] = (0, 0)
+
+    def without_audio(self) -> AugmentationDraw:
+        return replace(self, partner=None)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None; loss weight.
+
+    A draw, where there is one, is still to be applied to the audio; the labels are final.
+    """
+
+    audio: np.ndarray
+    labels: np.ndarray | None
+    fname: str
+    is_noisy: bool = False
+    weight: float = 1.0
+    draw: AugmentationDraw | None = None
