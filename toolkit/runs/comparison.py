@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ops.errors import DataError, nearest
-from toolkit.runs.durations import training_seconds
+from toolkit.runs.durations import as_text, training_seconds
 from toolkit.runs.experiment import Experiment, settings_of
 from toolkit.system.suggestions import nearest_path
 
@@ -69,3 +69,20 @@ def sorted_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
         values = pd.to_numeric(table[column])
         return table.loc[values.sort_values(ascending=False, kind="stable").index]
     return table.loc[table[column].map(str, na_action="ignore").sort_values(kind="stable").index]
+
+
+def printed(table: pd.DataFrame) -> list[list[str]]:
+    """Rows of a table to print, heading first: rounded metrics, seconds as hours, minutes and seconds."""
+    heading = [{"seconds": "time"}.get(name, name) for name in table.columns]
+    rows = table.itertuples(index=False, name=None)
+    return [heading, *([_printed(*cell) for cell in zip(table, row, strict=True)] for row in rows)]
+
+
+def _printed(column: str, value: object) -> str:
+    if pd.isna(value):
+        return "-"
+    if column == "seconds":
+        return as_text(value)
+    if column in ("metric", "folds_mean"):
+        return f"{value:.4f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
