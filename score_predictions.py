@@ -3,7 +3,7 @@
 """Score prediction tables against true labels: lwlrap, mean average precision, accuracy.
 
     python score_predictions.py --truth_df data/test_truth.csv \\
-        --predictions_df experiments/2d_cnn-0a1b2c3d/predictions/submission.csv --per_class
+        --predictions_df experiments/2d_cnn-0a1b2c3d --per_class
 
 Where the true labels have a column `usage`, as those of FSDKaggle2019's test clips (Public or Private), there
 is a row for each of its values too: the competition's leaderboards. Another column divides the clips

@@ -27,7 +27,7 @@ WHEN_PREDICTING = "lower --batch_size, or score long clips in parts with --windo
 WHEN_TRAINING = (
     "lower --batch_size or --max_audio_length; validation and test clips count in their full length"
 )
-FORMATTER = partial(argparse.RawDescriptionHelpFormatter, max_help_position=34)
+FORMATTER = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30)
 
 
 class Group:

@@ -43,6 +43,7 @@ def read_out_of_fold(
     tables = out_of_fold_predictions(experiment, folds)
     fnames = [fname for table in tables for fname in table.fnames]
     classes = experiment.config["data"]["classes"]
+    remedy = f"it is not the one that {experiment.directory} was trained on; {remedy}"
     truth = truth_of(train_df, fnames, classes, remedy) > 0.5
     rows = np.repeat(folds, [len(table.fnames) for table in tables])
     return OutOfFold(fnames, rows, classes, truth, np.concatenate([t.probabilities for t in tables]))
