@@ -40,7 +40,7 @@ test: setup chromium
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 killtest: setup
-	KILLS=100 $(VENV)/bin/python -m pytest -s tests/test_resume.py -k "killed_at_random or within_each"
+	KILLS=100 $(VENV)/bin/python -m pytest -s tests/scripts/test_train_2d_cnn_killed.py
 
 bench: setup
 	$(VENV)/bin/python benchmarks/run.py

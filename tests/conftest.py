@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,16 +11,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
+import create_class_map
+import create_demo_data
+import download_data
+import releases
+from real_processes import Zygote
+from repository import ROOT
+from toolkit.download import http
 
-import releases  # noqa: E402
-from processes import Zygote  # noqa: E402
+pytest.register_assert_rewrite("any_text", "checkable_data", "command_lines")
 
-import create_class_map  # noqa: E402
-import create_demo_data  # noqa: E402
-import download_data  # noqa: E402
-from toolkit.download import http  # noqa: E402
 
 torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
 
@@ -86,7 +85,7 @@ def training_flags(toy, tmp_path):
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory):
-    """Starts training and prediction processes quickly, see processes.py."""
+    """Starts training and prediction processes quickly, see real_processes.py."""
     zygote = Zygote(tmp_path_factory.mktemp("zygote") / "log")
     yield zygote
     zygote.stop()
@@ -97,7 +96,7 @@ def run_script():
     """run_script("relabel_noisy_data.py", ...) -> the finished process, as a user would start it."""
 
     def run(script: str, *arguments: object, **options) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
+        command = [sys.executable, str(ROOT / script), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
     return run
@@ -112,43 +111,6 @@ def only_experiment(tmp_path):
         return directory
 
     return find
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory):
-    from browser import Browser  # its package is needed only here
-
-    browser = Browser(tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def browser(chromium):
-    """The session's Chromium; at the end of the test its console must be empty and the network unused."""
-    chromium.errors(), chromium.requests()
-    yield chromium
-    assert chromium.errors() == []
-    assert chromium.requests() == []
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """small_disk(kilobytes) -> a folder on a tmpfs of that size; needs root."""
-    mounted = []
-
-    def mount(kilobytes: int, name: str = "small_disk") -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("mounting a tmpfs needs root")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

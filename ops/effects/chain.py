@@ -1,6 +1,6 @@
 """Reverb, pitch, overdrive and tempo of a whole batch at once, each clip with its own draw.
 
-It measures like SoX's chain (tests/test_effects.py). SoX raises the pitch by stretching time and
+It measures like SoX's chain (tests/ops/effects/test_chain.py). SoX raises the pitch by stretching time and
 playing faster, then stretches again for the tempo; both stretches are one here, and the faster reading
 is one with the reverb. Overdrive is all but instantaneous, so that it may stand between them: its
 overtones reach up to Nyquist even where the pitch falls, while SoX's, made before its faster reading,

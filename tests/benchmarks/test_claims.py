@@ -1,0 +1,57 @@
+"""The benchmark of claims: measured once and kept; its variants and verdicts by hand."""
+
+from dataclasses import replace
+
+import claims
+import numpy as np
+import pytest
+
+from ops import transforms
+from ops.transforms import Sample
+
+
+def test_a_claim_is_measured_and_kept(benchmark_flags, tmp_path, tiny, capsys):
+    flags = [*benchmark_flags, "--claims", "mixup_paste"]
+    claims.main(flags)
+    first = capsys.readouterr().out
+    assert "one pair has no spread" in first
+    claims.main([*flags, "--report_only"])
+    assert capsys.readouterr().out == first
+    assert len(list((tmp_path / "work/runs").glob("*/result.json"))) == 2
+
+
+def test_pasting_overwrites_and_weighting_weighs():
+    first = Sample(np.ones(5, np.float32), np.array([1, 0], np.float32), "a")
+    second = Sample(np.full(2, 3, np.float32), np.array([0, 1], np.float32), "b")
+    draws = np.random.default_rng(0)
+    a, offset = draws.uniform(0.4, 0.6), int(draws.integers(4))
+    pasted = claims.pasting_mixup(first, second, np.random.default_rng(0))
+    expected = np.full(5, a)
+    expected[offset : offset + 2] = 3 * (1 - a)
+    np.testing.assert_allclose(pasted.audio, expected, rtol=1e-6)
+    assert pasted.labels.tolist() == [1, 1]
+    weighted = claims.weighted_mixup(second, first, np.random.default_rng(0))
+    np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
+    with claims.mixing_by("paste"):
+        assert transforms.or_mixup is claims.pasting_mixup and not transforms.Augmentation().can_plan
+    assert transforms.Augmentation().can_plan
+    assert transforms.or_mixup is not claims.pasting_mixup
+
+
+HELPS = claims.Claim("", claims.BASE, claims.BASE)
+NO_HELP = replace(HELPS, helps=False)
+
+
+@pytest.mark.parametrize(
+    "differences, claim, expected",
+    [
+        ([0.02, 0.03, 0.025], replace(HELPS, by=0.015), "holds here: "),
+        ([0.02, 0.03, 0.025], replace(HELPS, by=0.05), "holds here, but by less"),
+        ([-0.02, -0.03, -0.025], HELPS, "does not hold here"),
+        ([-0.02, 0.03, 0.025], HELPS, "cannot be told from noise"),
+        ([-0.02, -0.03, -0.025], NO_HELP, "holds here: no help"),
+        ([0.02, 0.03, 0.025], NO_HELP, "does not hold here"),
+    ],
+)  # fmt: skip
+def test_verdicts(differences, claim, expected):
+    assert claims.verdict(np.array(differences), claim).startswith(expected)

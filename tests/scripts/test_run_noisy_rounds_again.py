@@ -1,0 +1,65 @@
+"""run_noisy_rounds.py started with other tables, modes or folders than before."""
+
+import json
+
+import pandas as pd
+import pytest
+
+import run_noisy_rounds
+from ops.errors import DataError
+from real_processes import lasting
+
+
+def test_a_mode_that_keeps_too_few_is_changed_and_the_rounds_before_stay(toy, rounds_flags, tmp_path):
+    table = tmp_path / "noisy.csv"
+    frame = pd.read_csv(toy.folder / "train_noisy.csv")
+    frame.loc[1:, "labels"] = ""  # soft_1 keeps clips with labels
+    frame.to_csv(table, index=False)
+    modes = ["relabelall_1", "soft_1"]
+    with pytest.raises(DataError, match="round 2: soft_1 keeps 1 of the 16 noisy clips, fewer than the 2"):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", modes, noisy_train_df=table))
+    assert not (tmp_path / "r/tables/round_2.csv").exists()
+    before = lasting(tmp_path / "r/experiments")
+    for changed in (["relabelall_2", "soft_1"], ["relabelall_1"]):  # a round that is trained; none instead
+        with pytest.raises(DataError, match="differs from this command in modes"):
+            run_noisy_rounds.main(rounds_flags(tmp_path / "r", changed, noisy_train_df=table))
+    # Killed after this table was written, before training began.
+    (tmp_path / "r/tables/round_2.csv").write_text(table.read_text())
+    run_noisy_rounds.main(
+        rounds_flags(tmp_path / "r", ["relabelall_1", "relabelall_2"], noisy_train_df=table)
+    )
+    assert lasting(tmp_path / "r/experiments").items() >= before.items()
+    kept = pd.read_csv(tmp_path / "r/tables/round_2.csv", keep_default_na=False)
+    assert len(kept) == 16 and (kept["labels"] != "").all()
+    assert json.loads((tmp_path / "r/plan.json").read_text())["modes"] == ["relabelall_1", "relabelall_2"]
+
+
+def test_rounds_are_found_again_however_their_folder_is_spelled(toy, rounds_flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    truth = toy.folder / "train_noisy_truth.csv"
+    run_noisy_rounds.main(rounds_flags("r", ["scoring_6"], "--warm_start", f"--noisy_truth_df={truth}"))
+    before = lasting(tmp_path / "r")
+    for spelled in ("./r/", tmp_path / "r"):
+        run_noisy_rounds.main(rounds_flags(spelled, ["scoring_6"], "--warm_start"))
+        assert lasting(tmp_path / "r") == before, "what was measured against the truth, too"
+    (tmp_path / "r").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match="moved: these rounds began as --rounds_dir r, .* move it back"):
+        run_noisy_rounds.main(rounds_flags("moved", ["scoring_6"], "--warm_start"))
+
+
+def test_tables_that_change_between_two_starts_are_refused(toy, rounds_flags, tmp_path):
+    tables = {name: tmp_path / f"{name}.csv" for name in ("train_df", "noisy_train_df")}
+    for path, name in zip(tables.values(), ("train_curated.csv", "train_noisy.csv"), strict=True):
+        path.write_text((toy.folder / name).read_text())
+    run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], **tables))
+    before = lasting(tmp_path / "r")
+    for name, expected in (("noisy_train_df", "in noisy_clips"), ("train_df", "the curated clips or their")):
+        text = tables[name].read_text()
+        tables[name].write_text("".join(text.splitlines(keepends=True)[:-1]))
+        with pytest.raises(DataError, match=expected):
+            run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], **tables))
+        tables[name].write_text(text)
+    tables["noisy_train_df"].unlink()
+    with pytest.raises(DataError, match="noisy_train_df.csv: "):
+        run_noisy_rounds.main(rounds_flags(tmp_path / "r", ["scoring_6"], **tables))
+    assert lasting(tmp_path / "r") == before

@@ -1,0 +1,124 @@
+"""score_predictions.py: parts, the CSV, tables that do not fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import score_predictions
+import train_2d_cnn
+from ops.errors import DataError
+
+SCORES = np.array([[0.9, 0.2, 0.3], [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], [0.3, 0.8, 0.1]])
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "truth.csv").write_text(
+        'fname,labels,usage,license\na,X,Public,CC0\nb,"X,Y",Private,CC0\nc,,Public,CC0\nd,Y,Public,CC0\n'
+    )
+    rows = "\n".join(f"{x},{y},{z},{f}" for (x, y, z), f in zip(SCORES, "abcd", strict=True))
+    (tmp_path / "preds.csv").write_text(f"X,Y,Z,fname\n{rows}\n")
+    return tmp_path
+
+
+def run(folder, *flags, predictions="preds.csv", truth="truth.csv") -> None:
+    score_predictions.main(
+        [f"--truth_df={folder / truth}", "--predictions_df", str(folder / predictions), *flags]
+    )
+
+
+def test_a_row_for_each_part_as_on_the_leaderboards(files, capsys):
+    run(files, "--names", "mine", "--bootstrap", "0", "--per_class")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["predictions", "part", "clips", "lwlrap", "95", "%", "interval", "mAP", "accuracy"],
+        ["mine", "all", "3", "0.7917", "-", "0.8333", "0.6667"],
+        ["mine", "Private", "1", "0.5833", "-", "1.0000", "0.0000"],
+        ["mine", "Public", "2", "1.0000", "-", "1.0000", "1.0000"],
+        [],
+        ["mine"],
+        ["class", "clips", "lwlrap", "Private", "Public"],
+        ["Y", "2", "0.7500", "0.5000", "1.0000"],
+        ["X", "2", "0.8333", "0.6667", "1.0000"],
+        ["Z", "0", "-", "-", "-"],
+    ]
+
+
+def test_another_column_divides_the_clips(files, capsys):
+    run(files, "--part_column", "license")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[1] for line in lines] == ["part", "all", "CC0"] and lines[1][2:] == lines[2][2:]
+    with pytest.raises(DataError, match="no column 'fold'"):
+        run(files, "--part_column", "fold")
+
+
+def test_a_part_without_labels_and_rows_without_a_part(files, capsys):
+    (files / "truth.csv").write_text("fname,labels,usage\na,X,Public\nb,X,\nc,,Private\n")
+    run(files)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[1:3] for line in lines[1:]] == [["all", "2"], ["Private", "0"], ["Public", "1"]]
+    assert lines[2][3:] == ["-"] * 4
+
+
+def test_a_table_without_parts_reads_as_before(files, capsys):
+    (files / "truth.csv").write_text("fname,labels\na,X\n")
+    run(files)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0].split()[:3] == ["predictions", "clips", "lwlrap"]
+    assert "3 of its clips are not in" in captured.err
+
+
+def test_the_csv_holds_all_figures_unrounded(files, capsys):
+    run(files, "--per_class", "--csv", str(files / "out" / "scores.csv"))
+    frame = pd.read_csv(files / "out" / "scores.csv", keep_default_na=False, dtype=str)
+    assert list(frame.columns) == [
+        *("predictions", "part", "class", "clips", "lwlrap", "lwlrap_low", "lwlrap_high", "mAP", "accuracy")
+    ]
+    assert len(frame) == 3 * (1 + 3)
+    whole = frame[(frame["part"] == "all") & (frame["class"] == "")].iloc[0]
+    assert float(whole["lwlrap"]) == pytest.approx((1 + 1 / 2 + 2 / 3 + 1) / 4, rel=1e-15)
+    nothing = frame[(frame["part"] == "all") & (frame["class"] == "Z")].iloc[0]
+    assert nothing["clips"] == "0" and nothing["lwlrap"] == ""
+
+
+@pytest.mark.parametrize(
+    "truth, predictions, words",
+    [
+        ("fname,labels\na,X\ne,X\n", None, "found none of 'e' .1 missing in all"),
+        ("fname,labels\na,Purr\nb,Hiss\n", None, "expected a column for each class of .*'Hiss' .2 missing"),
+        ("fname,labels\na,\nb,\n", None, "expected labels, found none in any row"),
+        ("fname,labels\na,X\na,X\n", None, "each fname once"),
+        (None, "X,Y,Z,fname\n0.1,0.2,1.3,a\n", "expected probabilities from 0 to 1, found '1.3'"),
+        (None, "fname\na\n", "found no class column"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(truth, predictions, words, files):
+    for name, text in (("truth.csv", truth), ("preds.csv", predictions)):
+        if text is not None:
+            (files / name).write_text(text)
+    with pytest.raises(DataError, match=words) as raised:
+        run(files, "--csv", str(files / "scores.csv"))
+    assert len(str(raised.value).splitlines()) == 1 and not (files / "scores.csv").exists()
+
+
+def test_score_of_known_predictions(tmp_path, capsys):
+    (tmp_path / "truth.csv").write_text('fname,labels\na,X\nb,"X,Y"\n')
+    (tmp_path / "preds.csv").write_text("X,Y,Z,fname\n0.1,0.2,0.3,b\n0.9,0.2,0.3,a\n")
+    score_predictions.main(
+        [f"--truth_df={tmp_path / 'truth.csv'}", f"--predictions_df={tmp_path / 'preds.csv'}", "--per_class"]
+    )
+    out = capsys.readouterr().out
+    # a: 1; b: Y at rank 2 (1/2), X at rank 3 (2/3): (1 + 1/2 + 2/3) / 3
+    assert f"{(1 + 1 / 2 + 2 / 3) / 3:.4f}" in out and "0.5000" in out
+
+
+def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags, only_experiment, capsys):
+    test = {"test_data_dir": toy.folder / "test", "sample_submission": toy.folder / "sample_submission.csv"}
+    train_2d_cnn.main(training_flags(**test, epochs=1))
+    submission = only_experiment() / "predictions/submission.csv"
+    capsys.readouterr()
+    tables = []
+    for path in (only_experiment(), submission):
+        score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
+        tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
+    assert tables[0] == tables[1]

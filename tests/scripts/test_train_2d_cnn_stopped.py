@@ -1,0 +1,43 @@
+"""train_2d_cnn.py, asked to stop: it saves, says how to go on, and ends as if never stopped."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from real_processes import outcome
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["epoch 1 training", "val_preds"])
+def test_asked_to_stop_it_saves_says_how_to_go_on_and_goes_on(zygote, full_flags, tmp_path, number, moment):
+    assert zygote.run(full_flags("reference", "--folds", "0", epochs=2)) == 0
+    pid = zygote.start(full_flags("stopped", "--folds", "0", epochs=2, num_workers=1))
+    deadline = time.monotonic() + 60
+    while moment not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    asked = time.monotonic()
+    os.kill(pid, number)
+    assert zygote.wait(pid) == 130, zygote.output()
+    assert time.monotonic() - asked < 10
+    last_line = zygote.output().strip().splitlines()[-1]
+    assert "interrupted; continue with: python train_2d_cnn.py" in last_line and "--resume" in last_line
+    assert zygote.run(full_flags("stopped", "--folds", "0", "--resume", epochs=2)) == 0, zygote.output()
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
+
+
+def test_run_augmented_on_the_device_ends_the_same_stopped_or_not_with_any_workers(
+    zygote, full_flags, tmp_path
+):
+    """Effects in torch, shuffling and silence: all that was drawn travels with the batch."""
+    on = {"epochs": 2, "p_aug": 0.75, "effects": "torch", "p_shuffle": 0.3, "p_silence": 0.3}
+    assert zygote.run(full_flags("reference", "--folds", "0", **on)) == 0, zygote.output()
+    pid = zygote.start(full_flags("stopped", "--folds", "0", num_workers=2, **on))
+    deadline = time.monotonic() + 60
+    while "epoch 1 training" not in zygote.output() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGTERM)
+    assert zygote.wait(pid) == 130, zygote.output()
+    assert zygote.run(full_flags("stopped", "--folds", "0", "--resume", num_workers=1, **on)) == 0
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
