@@ -13,10 +13,8 @@ folds, files that are not in the table, the same audio in training and test) lea
 
 import argparse
 
-import pandas as pd
-
-from toolkit.cli import parser as cli
-from toolkit.clips.problems import count_errors, summary
+from toolkit.cli.parser import COUNT, EXIT_DATA, make_parser, number, output_path, parsed_by, run_script
+from toolkit.clips.problems import count_errors, summary, table_of
 from toolkit.clips.report import Source, check_sources
 from toolkit.clips.tables import write_table
 from toolkit.system import console
@@ -29,7 +27,7 @@ PAIRS = (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--train_df", help="curated table, CSV fname,labels")
     parser.add_argument("--train_data_dir", help="folder of its clips")
     parser.add_argument("--noisy_train_df", help="noisy table, CSV fname,labels")
@@ -37,13 +35,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_df", "--sample_submission", help="test table, any CSV with fname")
     parser.add_argument("--test_data_dir", help="folder of its clips")
     parser.add_argument("--classmap", help="JSON {class: index}; without it labels are not checked")
-    parser.add_argument("--n_folds", type=cli.number(int, 2), default=4, help="folds of the training run")
+    parser.add_argument("--n_folds", type=number(int, 2), default=4, help="folds of the training run")
     parser.add_argument(
         "--features",
-        type=cli.parsed_by(window_of),
+        type=parsed_by(window_of),
         help="front end of the training run; clips shorter than its window are reported",
     )
-    parser.add_argument("--num_workers", type=cli.COUNT, default=4, help="threads that read clips")
+    parser.add_argument("--num_workers", type=COUNT, default=4, help="threads that read clips")
     parser.add_argument("--output_csv", help="all problems to write, CSV kind,table,fname,detail")
     args = parser.parse_args(argv)
     for table, folder, _ in PAIRS:
@@ -65,7 +63,7 @@ def window_of(descriptor: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    output = cli.output_path(args.output_csv) if args.output_csv else None
+    output = output_path(args.output_csv) if args.output_csv else None
     sources = [
         Source(getattr(args, table), getattr(args, folder), role)
         for table, folder, role in PAIRS
@@ -79,12 +77,9 @@ def main(argv: list[str] | None = None) -> int:
     for line in summary(problems):
         print(line)
     if output is not None:
-        cells = [(problem.kind, problem.table, problem.fname, problem.detail) for problem in problems]
-        frame = pd.DataFrame(cells, columns=["kind", "table", "fname", "detail"], dtype=object)
-        # Names of files need not be UTF-8, a table must.
-        write_table(output, frame.map(lambda text: text.encode(errors="backslashreplace").decode()))
-    return cli.EXIT_DATA if count_errors(problems) else 0
+        write_table(output, table_of(problems))
+    return EXIT_DATA if count_errors(problems) else 0
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

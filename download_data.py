@@ -21,12 +21,12 @@ import argparse
 import re
 from pathlib import Path
 
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, run_script
 from toolkit.download.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
 from toolkit.download.releases import Release
 from toolkit.system import console
 
-FOLD = cli.number(int, 1, high=5)
+FOLD = number(int, 1, high=5)
 
 
 def base_url(text: str) -> str:
@@ -36,7 +36,7 @@ def base_url(text: str) -> str:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50"), help="what to download")
     parser.add_argument("--output_dir", required=True, help="folder to lay it out in")
     parser.add_argument(
@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep_archives", action="store_true", help="keep what was downloaded, too")
     parser.add_argument(
         "--retries",
-        type=cli.number(int, 0),
+        type=number(int, 0),
         default=6,
         help="tries in a row, without a new byte, after the first",
     )
@@ -88,8 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     for problem in problems:
         console.warn(problem)
     console.note(f"{Path(args.output_dir)}: {args.data_set} is complete; next: create_class_map.py")
-    return cli.EXIT_BAD_CLIPS if problems else 0
+    return EXIT_BAD_CLIPS if problems else 0
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

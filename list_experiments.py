@@ -11,15 +11,13 @@ folds.
 
 import argparse
 
-import pandas as pd
-
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import make_parser, output_path, print_table, run_script
 from toolkit.clips.tables import write_table
-from toolkit.runs.comparison import find_experiments, sorted_by, table_of
+from toolkit.runs.comparison import find_experiments, printed, sorted_by, table_of
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--experiments_dir", default="experiments", help="where experiments are kept")
     parser.add_argument(
         "--sort",
@@ -33,30 +31,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    output = cli.output_path(args.csv) if args.csv else None
+    output = output_path(args.csv) if args.csv else None
     table = sorted_by(table_of(find_experiments(args.experiments_dir)), args.sort)
     if output is not None:
         write_table(output, table)
-    heading = [{"seconds": "time"}.get(name, name) for name in table.columns]
-    rows = table.itertuples(index=False, name=None)
-    cli.print_table([heading, *([shown(*cell) for cell in zip(table, row, strict=True)] for row in rows)])
-
-
-def shown(column: str, value: object) -> str:
-    if pd.isna(value):
-        return "-"
-    if column == "seconds":
-        return as_clock(value)
-    if column in ("metric", "folds_mean"):
-        return f"{value:.4f}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def as_clock(seconds: float) -> str:
-    """0:00:07, 1:02:03, 25:00:00: hours, minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    print_table(printed(table))
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

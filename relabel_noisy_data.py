@@ -9,7 +9,7 @@
 import argparse
 
 from ops.relabeling import STRATEGIES, parse_mode
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import make_parser, output_path, parsed_by, run_script
 from toolkit.clips.tables import write_table
 from toolkit.prediction.calibration import calibrations_of
 from toolkit.rounds.tables import relabel_table
@@ -17,7 +17,7 @@ from toolkit.system import console
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--noisy_df", required=True, help="noisy table, CSV fname,labels")
     parser.add_argument(
         "--noisy_predictions_df",
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--mode",
         required=True,
-        type=cli.parsed_by(parse_mode),
+        type=parsed_by(parse_mode),
         help=f"<strategy>_<parameter>, see README.md: {', '.join(STRATEGIES)}",
     )
     parser.add_argument(
@@ -49,7 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    output = cli.output_path(args.output_df)
+    output = output_path(args.output_df)
     paths = args.noisy_predictions_df
     calibrations = calibrations_of(args.experiment, len(paths)) if args.calibrate else None
     relabeled = relabel_table(args.noisy_df, paths, args.mode, calibrations)
@@ -60,4 +60,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

@@ -10,25 +10,24 @@ clip of 10 s takes about 0.1 MB of it.
 
 import argparse
 
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, output_path, run_script
 from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
-from toolkit.pages.report import report_data, validated_clips
-from toolkit.pages.template import build_page
+from toolkit.pages.report import report_data, report_page, validated_clips
 from toolkit.runs.experiment import Experiment
 from toolkit.system import console
 from toolkit.system.files import write_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--experiment", required=True, help="directory of a training run")
     parser.add_argument("--output", required=True, help="page to write, HTML")
     parser.add_argument("--train_df", help="curated table, where it is no longer where training found it")
     parser.add_argument("--train_data_dir", help="folder of its clips, likewise")
-    parser.add_argument("--max_clips", type=cli.number(int, 0), default=40, help="worst clips in the page")
+    parser.add_argument("--max_clips", type=number(int, 0), default=40, help="worst clips in the page")
     parser.add_argument(
         "--max_seconds",
-        type=cli.number(float, 0.1, high=3600),
+        type=number(float, 0.1, high=3600),
         default=10,
         help="longer clips are cut off there",
     )
@@ -37,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    output = cli.output_path(args.output)
+    output = output_path(args.output)
     experiment = Experiment.load(args.experiment)
     data = experiment.config["data"]
     clips = validated_clips(experiment, args.train_df or data["train_df"])
@@ -45,21 +44,15 @@ def main(argv: list[str] | None = None) -> int:
     folder = args.train_data_dir or data["train_data_dir"]
     shown = report_data(experiment, clips, folder, media, args.max_clips)
     incomplete = warn_of_unreadable(shown["clips"], folder)
-    page = build_page(
-        f"{shown['name']}: report",
-        "report",
-        ["base", "report"],
-        ["dom", "player", "cards", "chart", "report"],
-        shown,
-    )
+    page = report_page(shown)
     write_text(output, page)
     done = sum(fold["finished"] for fold in shown["folds"])
     console.note(
         f"{output}: {done} of {shown['n_folds']} folds finished, {len(shown['clips'])} clips, "
         f"{len(page.encode()) / 1e6:.1f} MB"
     )
-    return cli.EXIT_BAD_CLIPS if incomplete else 0
+    return EXIT_BAD_CLIPS if incomplete else 0
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

@@ -63,6 +63,11 @@ MEANS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+def weighted_mean(weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(models,) weights and (models, clips, classes) -> (clips, classes)."""
+    return np.tensordot(weights, scores, axes=1)
+
+
 def fit_weights(truth: np.ndarray, scores: np.ndarray, rounds: int = ROUNDS) -> np.ndarray:
     """(models,) weights, at least 0 and of sum 1, under which the weighted mean's lwlrap is high.
 
@@ -133,13 +138,13 @@ def fit_with_guard(truth: np.ndarray, scores: np.ndarray, n_folds: int, seed: in
     nested = np.empty(scores.shape[1:])
     for training, held_out in stratified_folds(truth, n_folds, seed):
         weights = fit_weights(truth[training], scores[:, training])
-        nested[held_out] = np.tensordot(weights, scores[:, held_out], axes=1)
+        nested[held_out] = weighted_mean(weights, scores[:, held_out])
     weights = fit_weights(truth, scores)
     sums = {
         name: lrap_per_clip(truth, blend) * counts
         for name, blend in (
             ("mean", arithmetic_mean(scores)),
-            ("fitted", np.tensordot(weights, scores, axes=1)),
+            ("fitted", weighted_mean(weights, scores)),
             ("nested", nested),
         )
     }

@@ -3,66 +3,111 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ops.errors import DataError, nearest
-from toolkit.cli.help import HelpAction, HelpFormatter
+from toolkit.cli.help import fill, lines_of, value_name
 from toolkit.system import console, processes
 from toolkit.system.interruption import Interrupted, keep_interrupts
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
 OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv"}
+WHEN_PREDICTING = "lower --batch_size, or score long clips in parts with --window_seconds"
+WHEN_TRAINING = (
+    "lower --batch_size or --max_audio_length; validation and test clips count in their full length"
+)
+FORMATTER = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30)
+
+
+class Group:
+    """A heading of --help and the flags below it: one of argparse's groups, described by a Parser."""
+
+    def __init__(self, parser: Parser, group: Any):
+        self.parser, self.group = parser, group
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.group, name)
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """As argparse's, with what Parser.described adds."""
+        return self.group.add_argument(*names, **self.parser.described(names, options))
+
+    def add_mutually_exclusive_group(self, **options: Any) -> Group:
+        """As argparse's."""
+        return Group(self.parser, self.group.add_mutually_exclusive_group(**options))
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line and name the nearest flag; abbreviated flags are refused.
 
-    Parsing also sets what --quiet means to toolkit.system.console, and answers a shell that completes a line.
+    Parsing also tells toolkit.system.console of --quiet, and answers a shell that completes a line.
     """
 
-    _given: Sequence[str] = ()
+    def __init__(self, docstring: str):
+        self.docstring, self.titles, self.flags, self.required = docstring, [], [], []
+        self.given: list[str] = []  # the words of the command line
+        super().__init__(formatter_class=FORMATTER, allow_abbrev=False, add_help=False)
+
+    def add_argument_group(self, title: str | None = None, description: str | None = None) -> Group:
+        """As argparse's."""
+        self.titles.append(title)
+        return Group(self, super().add_argument_group(title, description))
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """As argparse's, with what `described` adds."""
+        return super().add_argument(*names, **self.described(names, options))
+
+    def described(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+        """The options with a short name of the value, the default in the help text, and hints for choices."""
+        self.flags += names
+        value, is_flag = value_name(names[0], options), names[0].startswith("-")
+        if options.get("required") or not is_flag:
+            values = f"{value} [{value} ...]" if options.get("nargs") == "+" else value
+            self.required.append(f"{names[0]} {values}" if is_flag else values)
+        if "choices" in options:
+            options["type"] = one_of(options["choices"])
+        if is_flag and "action" not in options:
+            options["metavar"] = value
+        if options.get("default") not in (None, argparse.SUPPRESS):
+            options["help"] += " (default: %(default)s)"
+        return options
+
+    def format_help(self) -> str:
+        """As argparse's: usage, the docstring's first line, all flags, the rest of the docstring."""
+        width = shutil.get_terminal_size().columns - 2
+        lines = lines_of([self.prog, *self.required, "[options]"], width - 7, "  ")
+        self.usage = "\n       ".join(lines).replace("%", "%%")
+        self.description, self.epilog = (fill(part, width) for part in self.docstring.split("\n", 1))
+        return super().format_help()
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
-        """As argparse's parse_args."""
+        """As argparse's."""
         if "_ARGCOMPLETE" in os.environ:
-            _complete(self)
-        self._given = list(sys.argv[1:] if args is None else args)
+            with suppress(ImportError):
+                importlib.import_module("argcomplete").autocomplete(self)
+            sys.exit(EXIT_DATA)  # a completing shell shows no errors
+        self.given = list(sys.argv[1:] if args is None else args)
         parsed = super().parse_args(args, namespace)
-        self._refuse_to_overwrite_inputs(parsed)
-        console.set_quiet(parsed.quiet)
+        _refuse_to_overwrite_inputs(self, parsed)
+        console.set_quiet(parsed.quiet, bars=processes.shows_progress())
         return parsed
 
-    def _refuse_to_overwrite_inputs(self, parsed: argparse.Namespace) -> None:
-        files: dict[str, list[str]] = {}  # flag -> existing files that it names
-        for name, value in vars(parsed).items():
-            values = value if isinstance(value, list) else [value]
-            files[name] = [text for text in values if isinstance(text, str) and os.path.isfile(text)]
-        for name in files.keys() & OUTPUT_FLAGS:
-            for other in files.keys() - OUTPUT_FLAGS:
-                if any(os.path.samefile(a, b) for a in files[name] for b in files[other]):
-                    self.error(
-                        f"--{name}: {files[name][0]} is what --{other} reads, and would be overwritten; give "
-                        "another file"
-                    )
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            choices = [str(choice) for choice in action.choices]
-            hint = nearest(str(value), choices)
-            raise argparse.ArgumentError(
-                action, f"expected one of {', '.join(map(repr, choices))}, got {value!r}{hint}"
-            )
-
     def error(self, message: str) -> NoReturn:
-        flags = self._option_string_actions
-        unknown = [flag for word in self._given if (flag := word.split("=")[0]).startswith("--")]
-        hints = [f"{flag}{nearest(flag, flags)}" for flag in unknown if len(flag) > 2 and flag not in flags]
+        """Ends the process with the message in one line."""
+        unknown = [flag for word in self.given if (flag := word.split("=")[0]).startswith("--")]
+        unknown = [flag for flag in unknown if len(flag) > 2 and flag not in self.flags]
+        hints = [f"{flag}{nearest(flag, self.flags)}" for flag in unknown]
         if hints and message.startswith(("unrecognized", "the following")):
             required = "" if message.startswith("unrec") else f"; {message}"
             message = f"unknown {'flag' if len(hints) == 1 else 'flags'} {', '.join(hints)}{required}"
@@ -72,26 +117,41 @@ class Parser(argparse.ArgumentParser):
         sys.exit(EXIT_USAGE)
 
 
-def _complete(parser: Parser) -> None:
-    """Prints what may follow in the shell's line and exits, where argcomplete is installed."""
-    try:
-        import argcomplete
-    except ImportError:
-        sys.exit(EXIT_DATA)  # a completing shell shows no errors
-    argcomplete.autocomplete(parser)
+class Help(argparse.Action):
+    """--help prints everything, `--help network` the flags of that group alone."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> NoReturn:
+        text = parser.format_help()
+        if values is not None:
+            sections = {part.split(":")[0]: part for part in text.split("\n\n")}
+            groups = {title.split()[0]: sections[title] for title in parser.titles if title in sections}
+            if values not in groups:
+                parser.error(f"--help: expected one of the groups {', '.join(groups)}, got {values!r}")
+            text = f"{groups[values].rstrip()}\n"
+        print(text, end="")
+        parser.exit()
 
 
 def make_parser(docstring: str) -> Parser:
     """A parser described by a script's docstring, with --help and --quiet."""
-    summary, _, rest = docstring.partition("\n")
-    parser = Parser(
-        description=summary, epilog=rest, formatter_class=HelpFormatter, allow_abbrev=False, add_help=False
-    )
+    parser = Parser(docstring)
+    shown = "show all flags, or those of one GROUP, and exit"
     parser.add_argument(
-        "-h", "--help", action=HelpAction, help="show all flags, or those of one GROUP, and exit"
+        "-h", "--help", action=Help, nargs="?", metavar="GROUP", default=argparse.SUPPRESS, help=shown
     )
     parser.add_argument("--quiet", action="store_true", help="print results and errors only, no progress")
     return parser
+
+
+def _refuse_to_overwrite_inputs(parser: Parser, parsed: argparse.Namespace) -> None:
+    files: dict[str, list[str]] = {}  # flag -> existing files that it names
+    for name, value in vars(parsed).items():
+        values = value if isinstance(value, list) else [value]
+        files[name] = [text for text in values if isinstance(text, str) and os.path.isfile(text)]
+    for name, other in product(files.keys() & OUTPUT_FLAGS, files.keys() - OUTPUT_FLAGS):
+        if any(os.path.samefile(a, b) for a in files[name] for b in files[other]):
+            reads = f"{files[name][0]} is what --{other} reads"
+            parser.error(f"--{name}: {reads}, and would be overwritten; give another file")
 
 
 # Types of single flags: argparse shows the message of an ArgumentTypeError.
@@ -112,13 +172,22 @@ def parsed_by(parse: Callable[[str], Any]) -> Callable[[str], str]:
     return check
 
 
+def one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """A flag's type that takes one of a few words."""
+
+    def check(text: str) -> None:
+        if text not in choices:
+            expected = ", ".join(map(repr, choices))
+            raise ValueError(f"expected one of {expected}, got {text!r}{nearest(text, choices)}")
+
+    return parsed_by(check)
+
+
 def number(kind: type, low: float, high: float = math.inf, below: float = math.inf) -> Callable[[str], Any]:
     """An int or float flag from low to high (both included), and less than `below`."""
-    expected = f"a {'whole ' if kind is int else ''}number of at least {low:g}"
-    if math.isfinite(high):
-        expected = f"a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
-    if math.isfinite(below):
-        expected += f" and less than {below:g}"
+    expected = "a whole number" if kind is int else "a number"
+    expected += f" from {low:g} to {high:g}" if math.isfinite(high) else f" of at least {low:g}"
+    expected += f" and less than {below:g}" if math.isfinite(below) else ""
 
     def check(text: str) -> Any:
         try:
@@ -180,30 +249,24 @@ def run_script(main: Callable[[], int | None]) -> None:
         if not on_gpu and "can't allocate memory" not in lines[0]:
             raise
         where = "the GPU" if on_gpu else "this machine"
-        _print_error(f"{where} ran out of memory ({lines[0]}); {_what_takes_memory()}")
+        advice = WHEN_PREDICTING if "predict" in Path(sys.argv[0]).name else WHEN_TRAINING
+        _print_error(f"{where} ran out of memory ({lines[0]}); {advice}")
         code = EXIT_DATA
     processes.leave(code)
     sys.exit(code)
 
 
 def _how_to_go_on() -> str:
-    name = Path(sys.argv[0]).name
-    is_training, started = "train" in name, processes.launch()
-    if not any(word in name for word in ("train", "download", "rounds")) and started is None:
+    name, started = Path(sys.argv[0]).name, processes.launch()
+    if started is None and not any(word in name for word in ("train", "download", "rounds")):
         return "nothing was written"
-    script = [*sys.argv, *([] if "--resume" in sys.argv or not is_training else ["--resume"])]
-    if started is None:
-        return f"continue with: {shlex.join(['python', *script])}"
-    if started.world_size == started.local_world_size:
-        torchrun = ["torchrun", "--standalone", f"--nproc_per_node={started.world_size}"]
-        return f"continue with: {shlex.join([*torchrun, *script])}"
-    return f"continue on every node with: torchrun <its flags as before> {shlex.join(script)}"
-
-
-def _what_takes_memory() -> str:
-    if "predict" in Path(sys.argv[0]).name:
-        return "lower --batch_size, or score long clips in parts with --window_seconds"
-    return "lower --batch_size or --max_audio_length; validation and test clips count in their full length"
+    script = [*sys.argv, *(["--resume"] if "train" in name and "--resume" not in sys.argv else [])]
+    command = ["python"]
+    if started is not None:
+        if started.world_size > started.local_world_size:
+            return f"continue on every node with: torchrun <its flags as before> {shlex.join(script)}"
+        command = ["torchrun", "--standalone", f"--nproc_per_node={started.world_size}"]
+    return f"continue with: {shlex.join([*command, *script])}"
 
 
 def _print_error(message: str) -> None:

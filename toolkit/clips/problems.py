@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ops.errors import DataError, ProblemsError
 
 MAX_NAMED = 10  # problems of a kind that are named; of the others the number is told
@@ -104,6 +106,14 @@ def summary(problems: Sequence[Problem]) -> list[str]:
         *lines,
         f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
     ]
+
+
+def table_of(problems: Sequence[Problem]) -> pd.DataFrame:
+    """A row a problem, to write: kind, table, fname, detail."""
+    cells = [(problem.kind, problem.table, problem.fname, problem.detail) for problem in problems]
+    frame = pd.DataFrame(cells, columns=["kind", "table", "fname", "detail"], dtype=object)
+    # Names of files need not be UTF-8, a table must.
+    return frame.map(lambda text: text.encode(errors="backslashreplace").decode())
 
 
 def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:

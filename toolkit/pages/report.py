@@ -13,6 +13,7 @@ from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 from ops.relabeling import label_margins
 from toolkit.clips.checks import clip_path
 from toolkit.pages.clip_media import ClipMedia
+from toolkit.pages.template import build_page
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.runs.out_of_fold import OutOfFold, read_out_of_fold
@@ -67,6 +68,12 @@ def report_data(
             "clips": worst_clips(clips, data_dir, media, max_clips),
         }
     return data
+
+
+def report_page(data: dict[str, Any]) -> str:
+    """The HTML that shows report_data's."""
+    scripts = ["dom", "player", "cards", "chart", "report"]
+    return build_page(f"{data['name']}: report", "report", ["base", "report"], scripts, data)
 
 
 def fold_curves(experiment: Experiment) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,45 +17,53 @@ import pandas as pd
 from ops.errors import DataError
 from ops.relabeling import label_margins
 from toolkit.clips.checks import clip_path
-from toolkit.clips.labels import encode_labels, split_labels
-from toolkit.clips.tables import read_table
+from toolkit.clips.labels import class_index, encode_labels, split_labels
+from toolkit.clips.tables import has_column, read_table
 from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.report import top_scores
-from toolkit.runs.predictions import Predictions
+from toolkit.pages.template import build_page
+from toolkit.runs.predictions import read_predictions
 from toolkit.system.console import progress
 
 STATUSES = ("kept", "dropped", "changed")
 DECISIONS = ("keep", "drop", "fix")
 
 
-def review_data(
-    noisy: pd.DataFrame, relabeled: pd.DataFrame, predictions: Predictions, paths: dict[str, str]
-) -> tuple[dict[str, Any], np.ndarray]:
-    """The whole tables and the disagreement of each clip, as JSON's types, and the rows' order.
+@dataclass(frozen=True)
+class ReviewTables:
+    """Paths: the noisy table, what a relabeling made of it, predictions, and earlier decisions if any."""
 
-    Args:
-        noisy, relabeled: columns fname, labels; relabeled perhaps weight.
-        paths: of noisy, relabeled and predictions, for messages.
+    noisy: str
+    relabeled: str
+    predictions: str
+    decisions: str | None
+
+
+def review_data(tables: ReviewTables) -> tuple[dict[str, Any], list[int]]:
+    """The whole tables and the disagreement of each clip, as JSON's types, and the rows to choose from.
 
     Returns:
         data with classes, key (the same for the same content), counts of each status, table (one row per
         noisy clip: fname, labels before, labels after or None where it was dropped), weights (one text per
-        row; None where relabeled has none) and clips (parallel to table: status, margin, scores); order
-        (clips,): the rows by disagreement, highest first.
+        row; None where relabeled has none), clips (parallel to table: status, margin, scores) and decided
+        (rows of earlier decisions); order: the rows that are not decided, by disagreement, highest first.
     """
-    classes = predictions.classes
-    class_map = {name: index for index, name in enumerate(classes)}
+    weight = ["weight"] if has_column(tables.relabeled, "weight") else []
+    noisy = read_table(tables.noisy, ["fname", "labels"])
+    relabeled = read_table(tables.relabeled, ["fname", "labels", *weight])
+    predictions = read_predictions(tables.predictions)
+    classes, class_map = predictions.classes, class_index(predictions.classes)
     fnames = noisy["fname"].tolist()
-    before = encode_labels(noisy["labels"], class_map, paths["noisy"], fnames) > 0.5
-    new = encode_labels(relabeled["labels"], class_map, paths["relabeled"], relabeled["fname"]) > 0.5
+    before = encode_labels(noisy["labels"], class_map, tables.noisy, fnames) > 0.5
+    new = encode_labels(relabeled["labels"], class_map, tables.relabeled, relabeled["fname"]) > 0.5
     rows = pd.Index(relabeled["fname"]).get_indexer(noisy["fname"])
     foreign = set(relabeled["fname"]) - set(fnames)
     if foreign:
         raise DataError(
-            f"{paths['relabeled']}: expected clips of {paths['noisy']} only, found {min(foreign)!r} "
+            f"{tables.relabeled}: expected clips of {tables.noisy} only, found {min(foreign)!r} "
             f"({len(foreign)} in all); give the table that it was made from"
         )
-    scores = predictions.rows_of(fnames, paths["predictions"])
+    scores = predictions.rows_of(fnames, tables.predictions)
     new_labels = relabeled["labels"].tolist()
     after = [None if row < 0 else new_labels[row] for row in rows]
     changed = [row >= 0 and bool((new[row] != given).any()) for row, given in zip(rows, before, strict=True)]
@@ -76,8 +85,11 @@ def review_data(
         new_weights = relabeled["weight"].tolist()
         weights = ["" if row < 0 else new_weights[row] for row in rows]
     data = {"classes": classes, "key": digest[:16], "table": table, "weights": weights}
-    data |= {"counts": counts, "clips": clips}
-    return data, order
+    data |= {"counts": counts, "clips": clips, "decided": []}
+    if tables.decisions:
+        data["decided"] = read_decisions(tables.decisions, data)
+    decided = {fname for fname, *_ in data["decided"]}
+    return data, [int(row) for row in order if fnames[row] not in decided]
 
 
 def read_decisions(path: str | Path, data: dict[str, Any]) -> list[list[str]]:
@@ -98,7 +110,7 @@ def read_decisions(path: str | Path, data: dict[str, Any]) -> list[list[str]]:
     empty = table[(table["decision"] == "fix") & (table["labels"].map(split_labels).map(len) == 0)]
     if len(empty):
         raise DataError(f"{path}: expected labels for every fix, found none for {empty['fname'].iloc[0]!r}")
-    encode_labels(table["labels"], {name: i for i, name in enumerate(data["classes"])}, path, table["fname"])
+    encode_labels(table["labels"], class_index(data["classes"]), path, table["fname"])
     return table.to_numpy().tolist()
 
 
@@ -124,8 +136,15 @@ def add_media(
     for row in progress(rows, desc="clips", unit="clip", delay=2):
         path = clip_path(data_dir, data["table"][row][0])
         content = {"sound": relative_url(path, page)} if media is None else media.of(path)
-        clips.append({"row": int(row), **data["clips"][row], **content})
+        clips.append({"row": row, **data["clips"][row], **content})
     data["clips"] = clips
+
+
+def review_page(data: dict[str, Any], name: str) -> str:
+    """The HTML to review the data in; it saves <name>_reviewed.csv and <name>_decisions.csv."""
+    data = {**data, "saved_table": f"{name}_reviewed.csv", "saved_decisions": f"{name}_decisions.csv"}
+    scripts = ["dom", "player", "cards", "csv", "decisions", "editor", "review_card", "review"]
+    return build_page(f"{name}: review", "review", ["base", "review"], scripts, data)
 
 
 def relative_url(path: Path, page: Path) -> str:

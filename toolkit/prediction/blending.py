@@ -1,4 +1,4 @@
-"""The predictions that are blended: read from tables or experiments, joined by name."""
+"""The predictions that are blended: read from tables or experiments, joined by name; their weights."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ops.blending import Fit, fit_with_guard
 from ops.errors import DataError
+from toolkit.clips.labels import truth_of
 from toolkit.runs.experiment import Experiment
+from toolkit.runs.out_of_fold import out_of_fold_predictions
 from toolkit.runs.predictions import Predictions, read_predictions
+from toolkit.system import console
 
 
 def read_member(path: str | Path) -> Predictions:
@@ -26,22 +30,14 @@ def read_member(path: str | Path) -> Predictions:
     return read_predictions(submission, experiment.config["data"]["classes"])
 
 
-def read_out_of_fold(path: str | Path) -> Predictions:
+def read_member_out_of_fold(path: str | Path) -> Predictions:
     """A table of out-of-fold predictions; of an experiment's directory those of all its folds."""
     if not Path(path).is_dir():
         return read_predictions(path)
     experiment = Experiment.load(path)
-    classes, n_folds = experiment.config["data"]["classes"], experiment.config["data"]["n_folds"]
-    paths = [experiment.predictions(f"val_preds_fold_{fold}") for fold in range(n_folds)]
-    missing = [fold for fold, path in enumerate(paths) if not path.exists()]
-    if missing:
-        raise DataError(
-            f"{path}: expected out-of-fold predictions of {n_folds} folds, found none of {missing}; finish "
-            "its training with --resume"
-        )
-    tables = [read_predictions(path, classes) for path in paths]
+    tables = out_of_fold_predictions(experiment, range(experiment.config["data"]["n_folds"]))
     fnames = [fname for table in tables for fname in table.fnames]
-    return Predictions(fnames, classes, np.concatenate([table.probabilities for table in tables]))
+    return Predictions(fnames, tables[0].classes, np.concatenate([t.probabilities for t in tables]))
 
 
 def stacked(tables: Sequence[Predictions], names: Sequence[str]) -> np.ndarray:
@@ -66,3 +62,64 @@ def stacked(tables: Sequence[Predictions], names: Sequence[str]) -> np.ndarray:
         columns = [table.classes.index(label) for label in first.classes]
         rows.append(table.rows_of(first.fnames, name)[:, columns])
     return np.stack(rows)
+
+
+def fit_members(
+    paths: Sequence[str], names: Sequence[str], classes: Sequence[str], truth_df: str, n_folds: int, seed: int
+) -> Fit:
+    """Weights fitted to out-of-fold predictions: tables, or experiments' directories.
+
+    Args:
+        paths: a member each.
+        names, classes: of the predictions that the weights are for.
+        truth_df: labels of the clips, CSV fname,labels. Only clips that all members have count.
+        n_folds, seed: parts of the guard, and seed of these.
+    """
+    tables = [read_member_out_of_fold(path) for path in paths]
+    common = set.intersection(*(set(table.fnames) for table in tables))
+    fnames = [fname for fname in tables[0].fnames if fname in common]
+    if not fnames:
+        raise DataError(f"{paths[0]}: expected clips that all of --out_of_fold have, found none")
+    most = max(len(table.fnames) for table in tables)
+    if len(fnames) < most:
+        console.note(f"note: weights are fitted on the {len(fnames)} clips that all have (of up to {most})")
+    if set(tables[0].classes) != set(classes):
+        raise DataError(
+            f"{paths[0]}: expected the classes of {names[0]}, found others; give the same models to "
+            "--predictions and --out_of_fold"
+        )
+    tables = [Predictions(fnames, table.classes, table.rows_of(fnames, "")) for table in tables]
+    scores = stacked(tables, paths)
+    remedy = "give the table that the models were trained on"
+    truth = truth_of(truth_df, fnames, tables[0].classes, remedy)
+    labelled = truth.any(axis=1)
+    if not labelled.any():
+        raise DataError(f"{truth_df}: expected labels of the out-of-fold clips, found none")
+    return fit_with_guard(truth[labelled], scores[:, labelled], n_folds, seed)
+
+
+def weights_table(fit: Fit, names: Sequence[str]) -> list[list[str]]:
+    """Rows of a table to print: what each member weighs."""
+    return [
+        ["weight", "predictions"],
+        *([f"{w:.2f}", name] for w, name in zip(fit.weights, names, strict=True)),
+    ]
+
+
+def guard_table(fit: Fit) -> list[list[str]]:
+    """Rows of a table to print: what the weights are worth."""
+    return [
+        ["out-of-fold lwlrap", ""],
+        ["plain mean", f"{fit.mean:.4f}"],
+        ["weights, nested", f"{fit.nested:.4f}  fitted without the clips that are scored"],
+        ["weights, fitted on all", f"{fit.fitted:.4f}  on the same clips, so too high"],
+    ]
+
+
+def verdict(fit: Fit, forced: bool) -> str:
+    """Whether the weights are used, and why, in a line; forced: whatever they are worth."""
+    interval = f"nested - mean {fit.nested - fit.mean:+.4f}, 95 % interval {fit.low:+.4f} to {fit.high:+.4f}"
+    if fit.is_worth_it:
+        return f"the weights are worth it: {interval}"
+    outcome = "used nonetheless (--force_weights)" if forced else "the plain mean is kept"
+    return f"the weights are not worth it: {interval}; {outcome}"

@@ -1,4 +1,4 @@
-"""A tagger as one file for other programs: ONNX or torch.export, and running what was written."""
+"""A tagger as one file for other programs: ONNX or torch.export, and checking what was written."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ops.errors import DataError
+from ops.logits import sigmoid
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.checks import probe_clips, raise_if_any
+from toolkit.clips.sound_files import read_audio
+from toolkit.clips.tables import read_table
+from toolkit.runs.checkpoints import load_weights
+from toolkit.runs.experiment import Experiment
+from toolkit.system.console import progress
 
 INSTALL = "pip install -r requirements-export.txt"
 EXAMPLE_SAMPLES = SAMPLE_RATE  # the sizes of the example input are free in the file
+TOLERANCE = 1e-4  # of probabilities
+RANDOM_SECONDS = (0.0001, 0.1, 1.0, 3.3, 12.0)  # of the signals to verify with where no clips are given
 Runner = Callable[[np.ndarray], np.ndarray]  # waveform (batch, samples) -> probabilities (batch, classes)
 
 
@@ -107,3 +118,72 @@ FORMATS = {
     "onnx": Format(to_onnx, run_onnx, ("onnx", "onnxruntime"), ("max", "rnn")),
     "torch_export": Format(to_torch_export, run_torch_export, (), ("max",)),
 }
+
+
+def check_format(experiment: Experiment, name: str) -> None:
+    """Raises DataError where the format cannot hold the experiment's networks."""
+    aggregation = experiment.config["network"].get("aggregation_type")
+    if aggregation not in FORMATS[name].aggregations:
+        raise DataError(
+            f"{experiment.directory}: --format {name} cannot hold networks with "
+            f"--aggregation_type={aggregation}; export with --format onnx"
+        )
+
+
+def load_best_models(
+    experiment: Experiment, build_network: Callable[[dict[str, Any]], nn.Module]
+) -> list[nn.Module]:
+    """The best models of all folds, in evaluation; DataError where a fold is not finished."""
+    n_folds, results = experiment.config["data"]["n_folds"], experiment.results()
+    missing = [fold for fold in range(n_folds) if "metric" not in results.get(f"fold{fold}", {})]
+    if missing:
+        raise DataError(f"{experiment.directory}: folds {missing} are not finished; train them (--resume)")
+    models = []
+    for fold in range(n_folds):
+        try:
+            model = build_network(experiment.config["network"])
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
+        load_weights(model, experiment.checkpoint(fold, "best_model"))
+        models.append(model.eval())
+    return models
+
+
+def clips_to_verify(table: str, data_dir: str, at_most: int) -> list[np.ndarray]:
+    """The first clips of a table, (samples,) each."""
+    fnames = read_table(table, ["fname"])["fname"].tolist()[:at_most]
+    paths, lengths = probe_clips(fnames, data_dir, table)
+    raise_if_any([length for length in lengths if isinstance(length, DataError)], table)
+    return [read_audio(path) for path in paths]
+
+
+def random_signals() -> list[np.ndarray]:
+    """(samples,) float32 of RANDOM_SECONDS, always the same."""
+    rng = np.random.default_rng(0)
+    sizes = [int(seconds * SAMPLE_RATE) for seconds in RANDOM_SECONDS]
+    return [rng.uniform(-0.5, 0.5, size).astype(np.float32) for size in sizes]
+
+
+@torch.inference_mode()
+def own_prediction(models: Sequence[nn.Module], signal: np.ndarray) -> np.ndarray:
+    """(classes,) float64: what the networks of the checkpoints say of a clip, (samples,)."""
+    logits = torch.stack([model(torch.from_numpy(signal)[None])[0] for model in models])
+    return sigmoid(logits.numpy()).mean(axis=0)
+
+
+def verify(
+    run: Runner, models: Sequence[nn.Module], signals: Sequence[np.ndarray], kind: str, output: Path
+) -> str:
+    """Compares what a file for `output` and the networks say of signals, (samples,) each, of a kind.
+
+    Returns a sentence with the largest difference. Raises DataError where it is above TOLERANCE.
+    """
+    differences = [
+        np.abs(run(signal[None])[0] - own_prediction(models, signal)).max()
+        for signal in progress(signals, desc="verifying", unit="clip")
+    ]
+    largest = float(np.max(differences))
+    found = f"largest difference to the experiment's own probabilities: {largest:.1e}, {len(signals)} {kind}"
+    if not largest <= TOLERANCE:
+        raise DataError(f"{output}: not written, {found}; expected at most {TOLERANCE:g}")
+    return found

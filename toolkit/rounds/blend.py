@@ -9,7 +9,7 @@ from ops.blending import logit_mean
 from ops.metrics import lwlrap
 from toolkit.clips.labels import encode_labels
 from toolkit.clips.tables import read_table
-from toolkit.prediction.blending import read_member, read_out_of_fold, stacked
+from toolkit.prediction.blending import read_member, read_member_out_of_fold, stacked
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, write_predictions
 
@@ -21,7 +21,7 @@ def write_blend(experiments: Sequence[Experiment], path: Path) -> float:
     fold of any round trained on the curated clips that it validates: the blend of these is out of fold, too.
     """
     write_predictions(path, _blend(experiments, read_member))
-    blend, data = _blend(experiments, read_out_of_fold), experiments[0].config["data"]
+    blend, data = _blend(experiments, read_member_out_of_fold), experiments[0].config["data"]
     labels = read_table(data["train_df"], ["fname", "labels"]).set_index("fname")["labels"]
     class_map = {name: index for index, name in enumerate(blend.classes)}
     truth = encode_labels(labels[blend.fnames], class_map, data["train_df"], blend.fnames)

@@ -12,7 +12,7 @@ import pandas as pd
 from ops.errors import DataError
 from ops.metrics import lwlrap
 from ops.relabeling import parse_mode
-from toolkit.clips.labels import encode_labels, split_labels
+from toolkit.clips.labels import split_labels, truth_of
 from toolkit.clips.tables import read_table
 from toolkit.rounds.plan import Plan, RoundsDirectory
 from toolkit.runs.experiment import Experiment
@@ -94,10 +94,7 @@ def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
         for fold in folds
     ]
     mean = average(tables)
-    curated = read_table(data["train_df"], ["fname", "labels"]).set_index("fname")["labels"]
-    class_map = {name: index for index, name in enumerate(data["classes"])}
-    truth = encode_labels(curated[mean.fnames], class_map, data["train_df"], mean.fnames)
-    value = lwlrap(truth, mean.probabilities)
+    value = lwlrap(truth_of(data["train_df"], mean.fnames, data["classes"]), mean.probabilities)
     return None if np.isnan(value) else value
 
 

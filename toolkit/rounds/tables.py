@@ -12,7 +12,7 @@ import pandas as pd
 from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.relabeling import Relabeling, check_mode, parse_mode
-from toolkit.clips.labels import decode_labels, encode_labels
+from toolkit.clips.labels import class_index, decode_labels, encode_labels
 from toolkit.clips.tables import read_table, read_weights
 from toolkit.runs.predictions import bad_clips_path, read_predictions
 
@@ -72,8 +72,7 @@ def relabel_table(
         scores = predictions.rows_of(fnames, path)
         tables.append(calibrations[index].apply(scores) if calibrations else scores)
     check_mode(mode, len(classes))
-    class_map = {name: index for index, name in enumerate(classes)}
-    labels = encode_labels(noisy["labels"], class_map, noisy_df, fnames) > 0.5
+    labels = encode_labels(noisy["labels"], class_index(classes), noisy_df, fnames) > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
     kept, new_labels, weights, noise_rate = Relabeling(*strategy.apply(labels, scores, fnames, parameter))

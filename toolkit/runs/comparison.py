@@ -79,3 +79,26 @@ def sorted_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
         values = pd.to_numeric(table[column])
         return table.loc[values.sort_values(ascending=False, kind="stable").index]
     return table.loc[table[column].map(str, na_action="ignore").sort_values(kind="stable").index]
+
+
+def printed(table: pd.DataFrame) -> list[list[str]]:
+    """Rows of a table to print, heading first: rounded metrics, seconds as hours, minutes and seconds."""
+    heading = [{"seconds": "time"}.get(name, name) for name in table.columns]
+    rows = table.itertuples(index=False, name=None)
+    return [heading, *([_printed(*cell) for cell in zip(table, row, strict=True)] for row in rows)]
+
+
+def _printed(column: str, value: object) -> str:
+    if pd.isna(value):
+        return "-"
+    if column == "seconds":
+        return as_clock(value)
+    if column in ("metric", "folds_mean"):
+        return f"{value:.4f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_clock(seconds: float) -> str:
+    """0:00:07, 1:02:03, 25:00:00: hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops.errors import DataError
-from toolkit.clips.labels import encode_labels
-from toolkit.clips.tables import read_table
+from toolkit.clips.labels import truth_of
 from toolkit.runs.experiment import Experiment
-from toolkit.runs.predictions import read_predictions
+from toolkit.runs.predictions import Predictions, read_predictions
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,26 @@ class OutOfFold:
     scores: np.ndarray
 
 
-def read_out_of_fold(
-    experiment: Experiment, folds: Sequence[int], train_df: str, advice: str = "restore the table"
-) -> OutOfFold:
-    """The predictions of these folds; DataError, with the advice, where train_df lacks one of the clips."""
-    classes = experiment.config["data"]["classes"]
-    tables = [read_predictions(experiment.predictions(f"val_preds_fold_{k}"), classes) for k in folds]
-    fnames = [fname for table in tables for fname in table.fnames]
-    labels = read_table(train_df, ["fname", "labels"]).set_index("fname")["labels"]
-    missing = [fname for fname in fnames if fname not in labels.index]
+def out_of_fold_predictions(experiment: Experiment, folds: Sequence[int]) -> list[Predictions]:
+    """A table a fold: its predictions of the clips that it validated on. DataError where there is none."""
+    paths = [experiment.predictions(f"val_preds_fold_{fold}") for fold in folds]
+    missing = [fold for fold, path in zip(folds, paths, strict=True) if not path.exists()]
     if missing:
         raise DataError(
-            f"{train_df}: expected the clips that {experiment.directory} was trained on, found no "
-            f"{missing[0]!r} ({len(missing)} missing in all); {advice}"
+            f"{experiment.directory}: expected out-of-fold predictions of {len(folds)} folds, found none of "
+            f"{missing}; finish its training with --resume"
         )
-    class_map = {name: index for index, name in enumerate(classes)}
-    truth = encode_labels(labels[fnames], class_map, train_df, fnames) > 0.5
+    return [read_predictions(path, experiment.config["data"]["classes"]) for path in paths]
+
+
+def read_out_of_fold(
+    experiment: Experiment, folds: Sequence[int], train_df: str, remedy: str = "restore the table"
+) -> OutOfFold:
+    """The predictions of these folds; DataError, with the remedy, where train_df lacks one of the clips."""
+    tables = out_of_fold_predictions(experiment, folds)
+    fnames = [fname for table in tables for fname in table.fnames]
+    classes = experiment.config["data"]["classes"]
+    remedy = f"it is not the one that {experiment.directory} was trained on; {remedy}"
+    truth = truth_of(train_df, fnames, classes, remedy) > 0.5
     rows = np.repeat(folds, [len(table.fnames) for table in tables])
     return OutOfFold(fnames, rows, classes, truth, np.concatenate([t.probabilities for t in tables]))

@@ -11,17 +11,18 @@ from typing import Any, TextIO
 
 from tqdm import tqdm as Bar
 
-from toolkit.system import processes
-
 _CODES = {"bold": "1", "red": "31", "yellow": "33"}
 _LINE_SECONDS = 60
-_quiet = False
+_quiet, _bars = False, True
 
 
-def set_quiet(quiet: bool) -> None:
-    """With quiet, notes and progress bars are left out from now on; results and errors stay."""
-    global _quiet
-    _quiet = quiet
+def set_quiet(quiet: bool, bars: bool = True) -> None:
+    """With quiet, notes and progress bars are left out from now on, without `bars` these alone.
+
+    Results, warnings and errors stay.
+    """
+    global _quiet, _bars
+    _quiet, _bars = quiet, bars and not quiet
 
 
 def note(message: str) -> None:
@@ -64,9 +65,9 @@ class _Lines(Bar):
 def progress(iterable: Iterable | None = None, **options: Any) -> Bar:
     """A tqdm bar that vanishes when done, on a terminal; in files and pipes, a line a minute.
 
-    --quiet leaves it out, and so do all processes of a run but one.
+    --quiet leaves it out, and so do all processes of a run but one: see set_quiet.
     """
-    options["disable"] = _quiet or not processes.shows_progress()
+    options["disable"] = not _bars
     kind = Bar if sys.stderr.isatty() else _Lines
     return kind(iterable, **{"leave": False, **options})
 
