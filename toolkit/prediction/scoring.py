@@ -84,7 +84,7 @@ class Figure:
 
 def read_true_labels(path: str, part_column: str | None) -> TrueLabels:
     """Reads a CSV table fname,labels, and divides it by a column: the one given, or `usage` if any."""
-    table = read_table(path, ["fname", "labels"], others=True)
+    table = read_table(path, ["fname", "labels"], all_columns=True)
     if part_column:
         check_columns(list(table), path, [part_column], "a table with the column to divide by")
     if not any(split_labels(cell) for cell in table["labels"]):
