@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ops.errors import DataError, nearest
-from toolkit.clips.tables import ONE_CELL, read_table
+from toolkit.clips.problems import ONE_CELL
+from toolkit.clips.tables import read_table
 from toolkit.system import console
 from toolkit.system.files import read_json
 
