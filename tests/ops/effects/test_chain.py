@@ -182,7 +182,7 @@ def test_what_lies_behind_a_clip_is_not_heard():
 def test_batches_worked_on_in_parts_give_the_same(monkeypatch):
     signal, lengths = padded([noise(8000, seed) for seed in range(5)])
     expected = apply_effects(signal, lengths, draws(5))
-    monkeypatch.setitem(chain.MOST_SAMPLES, "cpu", 17_000)
+    monkeypatch.setitem(chain.MAX_SAMPLES, "cpu", 17_000)
     found = apply_effects(signal, lengths, draws(5))
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
     assert found[1].equal(expected[1])
