@@ -33,8 +33,8 @@ def test_pasting_overwrites_and_weighting_weighs():
     weighted = claims.weighted_mixup(second, first, np.random.default_rng(0))
     np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
     with claims.mixing_by("paste"):
-        assert transforms.or_mixup is claims.pasting_mixup and not transforms.Augmentation().can_plan
-    assert transforms.Augmentation().can_plan
+        assert transforms.or_mixup is claims.pasting_mixup and not transforms.Augmentation().can_draw_ahead
+    assert transforms.Augmentation().can_draw_ahead
     assert transforms.or_mixup is not claims.pasting_mixup
 
 

@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from drawn_batches import CPU, EVERYTHING, rows_of, sample
 from networks.classifiers import NetworkConfig, build_classifier
-from ops.batch_augmentation import carry_out, collate_plans, mix_batch, to_device
-from ops.batching import pad_collate
-from ops.effects.chain import EffectsDraw
+from ops.batch_augmentation import carry_out, mix_batch, to_device
+from ops.batching import collate_draws, pad_collate
 from ops.errors import DataError
 from ops.losses import lsep_loss
-from ops.sampling import SAMPLE_RATE
-from ops.transforms import Augmentation, Plan
-from planned_batches import CPU, EVERYTHING, rows_of, sample
+from ops.samples import AugmentationDraw, EffectsDraw
+from ops.transforms import Augmentation
 
 
 @pytest.mark.parametrize(
@@ -34,8 +33,8 @@ def test_mix_of_a_batch_is_exact(first, second, a, offset, expected):
     """Between two clips that are not mixed."""
     segments = torch.tensor([9, *first, *second, 7, 8], dtype=torch.float32)
     before = segments.clone()
-    plans = [Plan(), Plan(weight=a, offset=offset), Plan()]
-    signal, lengths = mix_batch(segments, [1, len(first), 2], [0, len(second), 0], plans)
+    draws = [AugmentationDraw(), AugmentationDraw(weight=a, offset=offset), AugmentationDraw()]
+    signal, lengths = mix_batch(segments, [1, len(first), 2], [0, len(second), 0], draws)
     assert lengths.tolist() == [1, len(expected), 2]
     padding = [0] * (signal.shape[1] - 1)
     assert signal[0].tolist() == [9, *padding]
@@ -44,23 +43,22 @@ def test_mix_of_a_batch_is_exact(first, second, a, offset, expected):
     assert segments.equal(before)
 
 
-def test_shuffling_and_silence_are_exact(monkeypatch):
-    monkeypatch.setattr("ops.transforms.CHUNK_SECONDS", 2 / SAMPLE_RATE)
+def test_shuffling_and_silence_are_exact():
     segments = torch.arange(1, 13, dtype=torch.float32)
-    plans = [
-        Plan(order=np.array([2, 0, 1])),
-        Plan(silenced=(1, 2)),
-        Plan(order=np.array([1, 0]), silenced=(0, 1)),  # in this order
+    draws = [
+        AugmentationDraw(order=np.array([2, 0, 1]), chunk_samples=2),
+        AugmentationDraw(silenced=(1, 2)),
+        AugmentationDraw(order=np.array([1, 0]), chunk_samples=2, silenced=(0, 1)),  # in this order
     ]
-    signal, lengths = carry_out(segments, [5, 4, 3], [0, 0, 0], plans)
+    signal, lengths = carry_out(segments, [5, 4, 3], [0, 0, 0], draws)
     assert lengths.tolist() == [5, 4, 3]
     assert signal.tolist() == [[5, 1, 2, 3, 4], [6, 0, 0, 9, 0], [0, 10, 11, 0, 0]]
 
 
-def test_without_a_plan_a_batch_is_only_padded():
+def test_without_a_draw_a_batch_is_only_padded():
     samples = [(3, sample(500, 1, 2)), (1, sample(70, 2)), (2, sample(1, 3, 1))]
-    planned = [(index, replace(one, plan=Plan())) for index, one in samples]
-    found, expected = to_device(collate_plans(planned), CPU), pad_collate(samples)
+    drawn = [(index, replace(one, draw=AugmentationDraw())) for index, one in samples]
+    found, expected = to_device(collate_draws(drawn), CPU), pad_collate(samples)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].equal(value) if isinstance(value, torch.Tensor) else found[name] == value
@@ -83,8 +81,8 @@ def test_batch_gets_what_the_call_gives_each_sample(seed):
         draw_partner = lambda rng: partners[rng.integers(len(partners))]  # noqa: E731
         return [augment(one, rng, draw_partner) for one, rng in zip(given, generators, strict=True)]
 
-    expected, planned = run(EVERYTHING), run(EVERYTHING.plan)
-    batch = to_device(collate_plans(list(enumerate(planned))), CPU)
+    expected, drawn = run(EVERYTHING), run(EVERYTHING.draw)
+    batch = to_device(collate_draws(list(enumerate(drawn))), CPU)
     assert batch["fnames"] == [one.fname for one in given] and batch["index"].tolist() == [*range(6)]
     for row, labels, one in zip(rows_of(batch), batch["labels"], expected, strict=True):
         assert labels.tolist() == one.labels.tolist()
@@ -93,30 +91,30 @@ def test_batch_gets_what_the_call_gives_each_sample(seed):
 
 
 def test_only_some_rows_change_and_all_keep_their_places():
-    given = [replace(sample(9000, k), plan=Plan()) for k in range(4)]
+    given = [replace(sample(9000, k), draw=AugmentationDraw()) for k in range(4)]
     draw = EffectsDraw(20, 30, 40, 100, 5, 0.93)
-    given[2] = replace(given[2], plan=Plan(effects=draw))
-    batch = to_device(collate_plans(list(enumerate(given))), CPU)
+    given[2] = replace(given[2], draw=AugmentationDraw(effects=draw))
+    batch = to_device(collate_draws(list(enumerate(given))), CPU)
     rows = rows_of(batch)
     for k in (0, 1, 3):
         assert rows[k].numpy().tobytes() == given[k].audio.tobytes()
     assert len(rows[2]) == round(9000 / draw.tempo) == batch["signal"].shape[1]
 
 
-def test_plan_needs_an_engine_whose_lengths_are_known():
-    assert Augmentation(p_mixup=1).can_plan and EVERYTHING.can_plan
+def test_drawing_ahead_needs_an_engine_whose_lengths_are_known():
+    assert Augmentation(p_mixup=1).can_draw_ahead and EVERYTHING.can_draw_ahead
     sox = Augmentation(p_aug=0.1, effects="sox")
-    assert not sox.can_plan
-    with pytest.raises(ValueError, match="effects: expected 'torch' for a plan, got 'sox'"):
-        sox.plan(sample(10), np.random.default_rng(0), None)
+    assert not sox.can_draw_ahead
+    with pytest.raises(ValueError, match="effects: expected 'torch' to draw ahead, got 'sox'"):
+        sox.draw(sample(10), np.random.default_rng(0), None)
 
 
 def test_unreadable_clips_are_left_out_and_a_batch_may_be_empty():
     error = DataError("broken")
-    batch = to_device(collate_plans([(5, error), (2, replace(sample(10), plan=Plan()))]), CPU)
+    batch = to_device(collate_draws([(5, error), (2, replace(sample(10), draw=AugmentationDraw()))]), CPU)
     assert batch["errors"] == [(5, error)] and batch["index"].tolist() == [2]
     assert batch["signal"].shape == (1, 10)
-    batch = to_device(collate_plans([(5, error)]), CPU)
+    batch = to_device(collate_draws([(5, error)]), CPU)
     assert batch["signal"].shape == (0, 0) and batch["labels"] is None
 
 
@@ -146,11 +144,11 @@ def test_no_step_waits_for_the_device(kind, features, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which meta does not have
     given = [sample(n, k, k % 4) for k, n in enumerate([1, 3000, 22_051, 60_000])]
     always = Augmentation(p_mixup=1, p_aug=0.6, effects="torch", p_shuffle=1, p_silence=1)
-    planned = [always.plan(one, np.random.default_rng(k), lambda _: given[2]) for k, one in enumerate(given)]
-    assert len({plan.plan.effects is None for plan in planned}) == 2
+    drawn = [always.draw(one, np.random.default_rng(k), lambda _: given[2]) for k, one in enumerate(given)]
+    assert len({one.draw.effects is None for one in drawn}) == 2
     model = build_classifier(NetworkConfig(kind, features, 4, 3, 6, 1.5, 1, "max", 0.2)).to("meta").train()
     with WaitingCopies() as waiting:
-        batch = to_device(collate_plans(list(enumerate(planned))), torch.device("meta"))
+        batch = to_device(collate_draws(list(enumerate(drawn))), torch.device("meta"))
         lsep_loss(model(batch["signal"], batch["lengths"]), batch["labels"]).backward()
     assert waiting.found == []
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in model.parameters())
@@ -160,8 +158,8 @@ def test_no_step_waits_for_the_device(kind, features, monkeypatch):
 @pytest.mark.parametrize("aggregation_type", ["max", "rnn"])
 def test_no_step_waits_for_the_gpu(aggregation_type):
     given = [sample(n, k, k % 4) for k, n in enumerate([1, 3000, 22_051, 60_000])]
-    planned = [
-        EVERYTHING.plan(one, np.random.default_rng(k), lambda _: given[2]) for k, one in enumerate(given)
+    drawn = [
+        EVERYTHING.draw(one, np.random.default_rng(k), lambda _: given[2]) for k, one in enumerate(given)
     ]
     config = NetworkConfig("2d", "mel_1024_512_32", 4, 3, 6, 1.5, 1, aggregation_type)
     model = build_classifier(config).cuda().train()
@@ -169,7 +167,7 @@ def test_no_step_waits_for_the_gpu(aggregation_type):
     for mode in ("default", "error"):  # the first step fills caches
         torch.cuda.set_sync_debug_mode(mode)
         try:
-            batch = to_device(collate_plans(list(enumerate(planned))), torch.device("cuda"))
+            batch = to_device(collate_draws(list(enumerate(drawn))), torch.device("cuda"))
             lsep_loss(model(batch["signal"], batch["lengths"]), batch["labels"]).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

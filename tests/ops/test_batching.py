@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ops.batching import TrainingBatches, batches_by_length, pad_collate, share_of
+from ops.batching import TrainingBatches, batches_by_length, pad_collate, rank_slice
 from ops.errors import DataError
 from ops.transforms import Sample
 
@@ -140,7 +140,7 @@ def test_weights_come_along_where_they_differ_from_one():
 
 @pytest.mark.parametrize("n, n_ranks", [(0, 2), (1, 2), (5, 2), (7, 3), (8, 4), (3, 5)])
 def test_shares_cover_everything_once_and_differ_by_one_at_most(n, n_ranks):
-    parts = [list(range(n))[share_of(n, rank, n_ranks)] for rank in range(n_ranks)]
+    parts = [list(range(n))[rank_slice(n, rank, n_ranks)] for rank in range(n_ranks)]
     assert [item for part in parts for item in part] == list(range(n))
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)

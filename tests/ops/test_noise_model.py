@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 
 from ops.logits import logits_of
-from ops.noise_model import correct_labels, fit_noise, share_of_wrong_labels
+from ops.noise_model import correct_labels, fit_noise, likeliest_noise_rate
 from strategy_calls import apply, kept
 
 
-def test_the_share_of_wrong_labels_by_hand():
+def test_the_noise_rate_by_hand():
     labels = np.eye(5, dtype=bool)[[0, 1, 2, 3, 4]]
     # Certain predictions contradict two of five labels; the prior is one more of either kind.
     support = np.array([1.0, 1, 1, 0, 0])
-    found = share_of_wrong_labels(support, (1 - support) / 4, np.ones(5))
+    found = likeliest_noise_rate(support, (1 - support) / 4, np.ones(5))
     assert found == pytest.approx(3 / 7, abs=1e-6)
     # About that, where their scale is to be found, too.
     labels, certain = np.tile(labels, (4, 1)), np.tile(np.eye(5)[[0, 1, 2, 0, 1]], (4, 1))
-    assert fit_noise(logits_of(certain)[None], labels).wrong == pytest.approx(9 / 22, abs=0.02)
+    assert fit_noise(logits_of(certain)[None], labels).noise_rate == pytest.approx(9 / 22, abs=0.02)
     right = np.tile(np.eye(5), (4, 1))
-    assert fit_noise(logits_of(right)[None], labels).wrong == pytest.approx(1 / 22, abs=1e-4)
+    assert fit_noise(logits_of(right)[None], labels).noise_rate == pytest.approx(1 / 22, abs=1e-4)
     # Predictions that say nothing leave every label as likely wrong as right.
     found = correct_labels(labels, np.full((20, 5), 0.3))
-    assert np.isnan(found.wrong) and (found.labels == labels).all()
+    assert np.isnan(found.noise_rate) and (found.labels == labels).all()
     np.testing.assert_allclose(found.trust, 0.5, atol=1e-12)
-    assert fit_noise(np.zeros((1, 2, 3)), np.zeros((2, 3), dtype=bool)).wrong == 0  # no labels
-    assert fit_noise(np.zeros((1, 0, 3)), np.zeros((0, 3), dtype=bool)).wrong == 0  # no clips
+    assert fit_noise(np.zeros((1, 2, 3)), np.zeros((2, 3), dtype=bool)).noise_rate == 0  # no labels
+    assert fit_noise(np.zeros((1, 0, 3)), np.zeros((0, 3), dtype=bool)).noise_rate == 0  # no clips
     assert correct_labels(np.ones((2, 1), dtype=bool), np.full((2, 1), 0.3)).labels.all()  # one class
 
 
@@ -41,7 +41,7 @@ def drawn(wrong: float, n: int, n_classes: int = 10) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("wrong, scale", [(0.1, 0.3), (0.4, 1.0), (0.7, 3.0)])
-def test_the_share_of_wrong_labels_is_found(wrong, scale):
+def test_the_noise_rate_is_found(wrong, scale):
     """Whatever the scale of the scores, and whatever the shift of each clip's."""
     truth, given, logits = drawn(wrong, n=100_000)  # enough of every confidence
     shift = np.random.default_rng(1).normal(0, 1, (len(logits), 1))
@@ -49,7 +49,7 @@ def test_the_share_of_wrong_labels_is_found(wrong, scale):
     labels = np.eye(10, dtype=bool)[given]
     assert fit_noise(logits_of(probabilities)[None], labels).scales[0] == pytest.approx(scale, rel=0.05)
     found = correct_labels(labels, probabilities)
-    assert found.wrong == pytest.approx(wrong, abs=0.02)
+    assert found.noise_rate == pytest.approx(wrong, abs=0.02)
     # What it says of its labels is true: of those it trusts with p, a share of p is right.
     right = (found.labels == np.eye(10, dtype=bool)[truth]).all(axis=1)
     for said, is_so in ((found.confidence, right), (found.trust, given == truth)):
@@ -79,7 +79,7 @@ def test_no_other_scale_and_share_are_likelier():
     found = fit_noise(logits[None], labels)
     grid = itertools.product(np.geomspace(0.02, 20, 60), np.linspace(0.001, 0.999, 50))
     best = max(log_posterior(*pair) for pair in grid)
-    assert log_posterior(found.scales[0], found.wrong) > best - 1e-4
+    assert log_posterior(found.scales[0], found.noise_rate) > best - 1e-4
 
 
 def test_every_table_gets_the_weight_it_is_worth():
@@ -94,8 +94,8 @@ def test_every_table_gets_the_weight_it_is_worth():
     labels, shift = np.eye(n_classes, dtype=bool)[given], rng.normal(0, 2, (3, n, 1))
     found = fit_noise(tables + shift, labels)
     np.testing.assert_allclose(found.scales, [1.5, 0.5, 0], rtol=0.05, atol=0.03)
-    assert found.wrong == pytest.approx(wrong, abs=0.01)
-    np.testing.assert_allclose(found.shares(tables + shift), shares, atol=0.05)
+    assert found.noise_rate == pytest.approx(wrong, abs=0.01)
+    np.testing.assert_allclose(found.class_probabilities(tables + shift), shares, atol=0.05)
     # Corrected by both, more labels are right than by either; a table twice is the table once.
     probabilities = 1 / (1 + np.exp(-tables))
 
@@ -124,7 +124,7 @@ def test_predictions_that_know_nothing_change_nothing(kind, rare, n, n_classes, 
         frequencies = 1 / np.arange(1, n_classes + 1) if rare else np.ones(n_classes)
         labels = np.eye(n_classes, dtype=bool)[rng.choice(n_classes, n, p=frequencies / frequencies.sum())]
         found = correct_labels(labels, 1 / (1 + np.exp(-ignorant(kind, rng, labels, n_tables))))
-        assert np.isnan(found.wrong) and (found.labels == labels).all()
+        assert np.isnan(found.noise_rate) and (found.labels == labels).all()
         np.testing.assert_allclose([found.trust, found.confidence], 0.5, atol=1e-12)
 
 
@@ -139,7 +139,7 @@ def test_predictions_that_know_little_do_no_harm():
         logits = rng.normal(0, 1, labels.shape) + 0.5 * np.eye(10)[truth]
         assert 0.15 < (logits.argmax(axis=1) == truth).mean() < 0.25
         found = correct_labels(labels, 1 / (1 + np.exp(-logits)))
-        told.append(found.wrong <= 0.5)
+        told.append(found.noise_rate <= 0.5)
         kept = found.confidence >= 0.3
         right = found.labels[np.arange(1000), truth]
         assert right[kept].mean() > (given == truth).mean() - 0.02
@@ -150,7 +150,7 @@ def test_a_table_worse_than_chance_gets_no_say():
     truth, given, logits = drawn(0.4, n=5_000)
     against = -logits + np.random.default_rng(1).normal(0, 1, logits.shape)
     found = fit_noise(np.stack([logits, against]), np.eye(10, dtype=bool)[given])
-    assert found.scales[1] < 0.03 and found.wrong == pytest.approx(0.4, abs=0.03)
+    assert found.scales[1] < 0.03 and found.noise_rate == pytest.approx(0.4, abs=0.03)
     np.testing.assert_allclose(found.scales[0], 1, rtol=0.1)
 
 
@@ -199,7 +199,7 @@ def test_labels_of_a_clip_take_nothing_from_each_other():
     full = labels[1:].copy()
     full[0] = True
     found = correct_labels(full, 1 / (1 + np.exp(-logits[1:])))
-    assert found.trust[0] == pytest.approx(1 - found.wrong)
+    assert found.trust[0] == pytest.approx(1 - found.noise_rate)
 
 
 def test_clips_without_labels_take_what_is_likeliest_and_full_ones_nothing_else():

@@ -1,4 +1,4 @@
-"""Augmentations: five-sample exact values, draws from their ranges, the real SoX."""
+"""Augmentations: five-sample exact values, draws from their ranges, each with its probability."""
 
 from dataclasses import astuple, fields, replace
 
@@ -6,24 +6,22 @@ import numpy as np
 import pytest
 
 from ops import transforms
+from ops.samples import EFFECTS_ENGINES
 from ops.sampling import SAMPLE_RATE
 from ops.transforms import (
     DEFAULT_EFFECTS,
     EFFECT_RANGES,
     Augmentation,
-    EffectsDraw,
     Sample,
-    apply_sox,
     draw_effects,
-    missing_effects_engine,
     mix,
     or_mixup,
     shuffle_chunks,
     silence,
 )
+from tones import tone
 
 needs_sox = pytest.mark.needs_sox
-NEUTRAL = dict(reverberance=0, room_scale=0, stereo_depth=0, pitch_cents=0, overdrive_gain_db=2, tempo=1)
 
 
 def array(*values):
@@ -32,18 +30,6 @@ def array(*values):
 
 def sample(audio, *labels, fname="a.wav", **more):
     return Sample(np.asarray(audio, dtype=np.float32), array(*(labels or (1, 0))), fname, **more)
-
-
-def tone(hz, seconds=1.0):
-    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (0.3 * np.sin(2 * np.pi * hz * time)).astype(np.float32)
-
-
-def peak_hz(audio):
-    """The strongest frequency of the middle, to a fraction of a cent at 1 kHz."""
-    middle = audio[len(audio) // 10 : -len(audio) // 10]
-    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle)), 16 * len(middle)))
-    return spectrum.argmax() * SAMPLE_RATE / (16 * len(middle))
 
 
 def no_partner(rng):
@@ -133,106 +119,9 @@ def test_effects_are_drawn_from_the_whole_of_their_ranges():
     assert np.abs(correlation).max() < 0.1  # each parameter is drawn anew
 
 
-@needs_sox
-@pytest.mark.parametrize("cents", [-300, -123.4, 0, 50, 300])
-@pytest.mark.parametrize("hz", [440, 2000])
-def test_pitch_moves_a_tone_by_the_cents_drawn(hz, cents):
-    changed = apply_sox(tone(hz), EffectsDraw(**NEUTRAL | {"pitch_cents": cents}))
-    assert 1200 * np.log2(peak_hz(changed) / hz) == pytest.approx(cents, abs=1)
-    assert len(changed) == pytest.approx(SAMPLE_RATE, abs=2)
-
-
-@needs_sox
-@pytest.mark.parametrize("tempo", [0.9, 0.97, 1.0, 1.1])
-def test_tempo_changes_the_length_and_not_the_pitch(tempo):
-    changed = apply_sox(tone(1000), EffectsDraw(**NEUTRAL | {"tempo": tempo}))
-    assert len(changed) == pytest.approx(SAMPLE_RATE / tempo, abs=2)
-    assert 1200 * np.log2(peak_hz(changed) / 1000) == pytest.approx(0, abs=2)
-
-
-@needs_sox
-def test_overdrive_gain_distorts():
-    """Harmonics of a tone, relative to it, grow with the gain."""
-
-    def harmonics(gain_db):
-        changed = apply_sox(tone(1000), EffectsDraw(**NEUTRAL | {"overdrive_gain_db": gain_db}))
-        spectrum = np.abs(np.fft.rfft(changed[4410:-4410] * np.hanning(len(changed) - 8820)))
-        k = round(1000 * (len(changed) - 8820) / SAMPLE_RATE)
-        return spectrum[2 * k - 5 : 6 * k].max() / spectrum[k - 5 : k + 5].max()
-
-    assert harmonics(2) < harmonics(6) < harmonics(10)
-
-
-@needs_sox
-def test_reverb_rings_on():
-    """A burst, then silence: the more reverberance, the louder the silence."""
-
-    def tail(reverberance):
-        burst = tone(1000)
-        burst[11025:] = 0
-        draw = EffectsDraw(**NEUTRAL | {"reverberance": reverberance, "room_scale": 50})
-        return np.std(apply_sox(burst, draw)[15000:30000])
-
-    assert tail(50) > 1.5 * tail(0)
-
-
-@needs_sox
-def test_chain_has_the_draw_in_order(monkeypatch):
-    import sox  # here: the package complains on import where the binary is missing
-
-    chains = []
-
-    def build_array(chain, input_array, sample_rate_in):
-        chains.append((chain.effects, sample_rate_in))
-        return input_array
-
-    monkeypatch.setattr(sox.Transformer, "build_array", build_array)
-    apply_sox(tone(440, 0.1), EffectsDraw(11, 22, 33, -123, 4, 0.95))
-    [(words, sample_rate)] = chains
-    assert sample_rate == SAMPLE_RATE
-    assert [word for word in words if word.isalpha()] == ["reverb", "pitch", "overdrive", "tempo"]
-
-    def after(name, position):
-        return float(words[words.index(name) + position])
-
-    reverb = after("reverb", 1), after("reverb", 3), after("reverb", 4)  # 2 is high-frequency damping
-    assert reverb == (11, 22, 33)
-    assert (after("pitch", 1), after("overdrive", 1), after("tempo", 1)) == (-123, 4, 0.95)
-
-
-@needs_sox
-def test_same_draw_gives_the_same_bytes():
-    audio, rng = tone(700, 0.4), np.random.default_rng(1)
-    first, other = draw_effects(rng), draw_effects(rng)
-    before = audio.copy()
-    once, again = apply_sox(audio, first), apply_sox(audio, EffectsDraw(**vars(first)))
-    assert once.tobytes() == again.tobytes() != apply_sox(audio, other).tobytes()
-    np.testing.assert_array_equal(audio, before)
-
-
-@needs_sox
-@pytest.mark.parametrize("n_samples", [1, 2, 10, 300, 3000])
-@pytest.mark.parametrize("level", [0.0, 1.0, -1.0])
-def test_sox_keeps_the_contract_of_audio(n_samples, level):
-    """Silence, full scale, and clips shorter than any effect's window."""
-    draw = EffectsDraw(50, 50, 50, 300, 10, 1.1)
-    changed = apply_sox(np.full(n_samples, level, dtype=np.float32), draw)
-    assert changed.dtype == np.float32 and changed.ndim == 1
-    assert 1 <= len(changed) <= n_samples
-    assert np.isfinite(changed).all() and np.abs(changed).max() <= 1
-    changed[0] = 0  # owns its memory, as tensors made from it need
-
-
-@needs_sox
-def test_sox_that_is_there_is_not_missed():
-    assert missing_effects_engine("sox") is None
-
-
-def test_missing_sox_is_named_with_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    message = missing_effects_engine("sox")
-    assert all(words in message for words in ("apt-get install sox", "--effects=torch", "--p_aug=0"))
-    assert missing_effects_engine("torch") is None
+def test_every_engine_of_the_effects_has_a_function_and_a_description():
+    assert transforms.EFFECTS.keys() == EFFECTS_ENGINES.keys()
+    assert Augmentation().effects == DEFAULT_EFFECTS and DEFAULT_EFFECTS in EFFECTS_ENGINES
 
 
 def test_nothing_happens_by_default():
@@ -310,7 +199,15 @@ def test_or_mixup_is_trusted_as_little_as_the_worse_of_the_two():
         assert or_mixup(*pair, np.random.default_rng(0)).weight == 0.3
 
 
-def test_a_plan_carries_the_weight_that_the_call_gives():
+def test_a_draw_carries_the_weight_that_the_call_gives():
     augmentation, partner = Augmentation(p_mixup=1.0), replace(sample([1, 1], 0, 1), weight=0.3)
-    planned = augmentation.plan(sample([1, 1], 1, 0), np.random.default_rng(0), lambda rng: partner)
-    assert planned.weight == 0.3
+    drawn = augmentation.draw(sample([1, 1], 1, 0), np.random.default_rng(0), lambda rng: partner)
+    assert drawn.weight == 0.3 and drawn.labels.tolist() == [1, 1]
+    assert drawn.draw.partner is partner.audio and drawn.draw.without_audio().partner is None
+    assert drawn.draw.without_audio().weight == drawn.draw.weight
+
+
+def test_a_draw_knows_the_length_of_its_chunks(monkeypatch):
+    monkeypatch.setattr(transforms, "CHUNK_SECONDS", 4 / SAMPLE_RATE)
+    draw = Augmentation(p_shuffle=1).draw(sample(range(9)), np.random.default_rng(0), no_partner).draw
+    assert draw.chunk_samples == 4 and sorted(draw.order) == [0, 1, 2]

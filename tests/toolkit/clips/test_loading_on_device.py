@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from drawn_batches import CPU, EVERYTHING, rows_of, sample
 from ops.batch_augmentation import to_device
 from ops.sampling import SAMPLE_RATE
 from ops.transforms import Augmentation
-from planned_batches import CPU, EVERYTHING, rows_of, sample
 from toolkit.clips.loading import Clip, TrainingDataset, training_loader
 
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from toolkit.pages.clip_media import ClipMedia, _pooled, encode_mp3
+from toolkit.pages.clip_media import ClipMedia, encode_mp3
 
 
 def content(uri: str) -> io.BytesIO:
@@ -54,12 +54,6 @@ def test_an_unreadable_clip_is_a_message(tmp_path):
     assert "does not exist" in media.of(tmp_path / "none.wav")["error"]
     soundfile.write(tmp_path / "one.wav", [0.5], 44100)
     assert Image.open(content(media.of(tmp_path / "one.wav")["picture"])).size == (1, 16)
-
-
-def test_pooling_takes_means_of_equal_shares():
-    rows = np.arange(5.0)[:, None]
-    np.testing.assert_array_equal(_pooled(rows, 2), [[0.5], [3.0]])
-    assert _pooled(rows, 5) is rows
 
 
 def test_ten_seconds_of_noise_stay_within_what_the_help_says(tmp_path):

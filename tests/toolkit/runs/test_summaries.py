@@ -1,7 +1,8 @@
-"""What TensorBoard's own readers find in the summaries: curves, pictures, hyperparameters."""
+"""What TensorBoard's own readers find in the summaries: curves, pictures, hyperparameters; event files."""
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tensorboard.plugins.hparams import api_pb2, list_session_groups
 from tensorboard.plugins.hparams.backend_context import Context
 
 import train_2d_cnn
+from ops.errors import DataError
+from toolkit.runs.summaries import FoldSummaries, write_hparams
 
 
 def hparams_rows(folder) -> dict[str, tuple[dict, dict]]:
@@ -96,3 +99,61 @@ def test_tensorboard_summaries_open(training_flags, only_experiment):
     assert any(tag.startswith("lwlrap_per_class/") for tag in curves["valid"].Tags()["scalars"])
     images = curves["train"].Tags()["images"]
     assert len(images) == 4 and all(tag.startswith("spectrograms/") for tag in images)
+
+
+def losses(folder) -> list[tuple[int, float]]:
+    """(step, value) as TensorBoard reads them."""
+    events = EventAccumulator(str(folder)).Reload()
+    return [(event.step, event.value) for event in events.Scalars("loss")]
+
+
+def test_the_names_of_event_files_tell_no_host(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "secret-host")
+    FoldSummaries(tmp_path, "mel_512_512_16", 3).close()
+    write_hparams(tmp_path / "hparams", {"lr": 0.1}, {"metric": 0.5}, 2)
+    for part, step in (("train", 3), ("valid", 3), ("hparams", 0)):
+        (file,) = (tmp_path / part).iterdir()
+        assert file.name.startswith("events.out.tfevents.")
+        assert file.name.endswith(f".run.{step}.{os.getpid()}")
+
+
+def test_a_resumed_run_drops_what_a_killed_one_wrote_after_its_checkpoint(tmp_path):
+    killed = FoldSummaries(tmp_path, "mel_512_512_16")
+    for step in (1, 2, 3):
+        killed.training_step(step, 10.0 * step, 0.5, 0.1)
+    killed.train.flush()
+    resumed = FoldSummaries(tmp_path, "mel_512_512_16", 2)
+    resumed.training_step(2, 21, 0.5, 0.1)
+    resumed.training_step(3, 31, 0.5, 0.1)
+    resumed.close()
+    assert losses(tmp_path / "train") == [(1, 10), (2, 21), (3, 31)]
+
+
+def test_values_that_are_not_finite_leave_a_gap(tmp_path):
+    summaries = FoldSummaries(tmp_path, "mel_512_512_16")
+    for step, loss in enumerate([1.0, np.nan, np.inf, 2.0]):
+        summaries.training_step(step, loss, 0.5, 0.1)
+    summaries.close()
+    assert losses(tmp_path / "train") == [(0, 1), (3, 2)]
+
+
+def test_a_record_cut_off_in_the_middle_costs_only_itself(tmp_path):
+    summaries = FoldSummaries(tmp_path, "mel_512_512_16")
+    for step in range(5):
+        summaries.training_step(step, step, 0.5, 0.1)
+    summaries.close()
+    (file,) = (tmp_path / "train").iterdir()
+    file.write_bytes(file.read_bytes()[:-70])  # the last learning rate and a part of the score before it
+    assert losses(tmp_path / "train") == [(step, step) for step in range(5)]
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path, monkeypatch):
+    summaries = FoldSummaries(tmp_path, "mel_512_512_16")
+    summaries.training_step(0, 1.0, 0.5, 0.1)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="train: cannot be written .No space left on device."):
+        summaries.train.flush()

@@ -1,4 +1,4 @@
-"""Samples of noise with planned augmentations, and the rows of their batches."""
+"""Samples of noise to augment, and the rows of their batches."""
 
 import numpy as np
 import torch
