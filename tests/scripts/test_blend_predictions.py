@@ -120,7 +120,7 @@ def test_weights_of_what_does_not_fit_together(tables, oof, tmp_path, capsys):
         run_weighted(tables, ([classes] * 3, truth), output)
     (tmp_path / "truth.csv").write_text("fname,labels\nc0.wav,X\n")
     with pytest.raises(
-        DataError, match="labels of all out-of-fold clips, found none of 'c1.wav' .59 missing"
+        DataError, match="labels of all 60 clips that were predicted, found none of 'c1.wav' .59 missing"
     ):
         run_weighted(tables, oof, output)
     (tmp_path / "truth.csv").write_text("fname,labels\n" + "".join(f"c{n}.wav,\n" for n in range(60)))

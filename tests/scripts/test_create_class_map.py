@@ -21,7 +21,10 @@ def test_class_names_that_look_like_several_labels_are_told(tmp_path, capsys):
     flags = [f"--train_df={tmp_path / 't.csv'}", f"--output_file={tmp_path / 'c.json'}"]
     create_class_map.main(flags)
     warning = capsys.readouterr().err
-    assert "1 class names look like several labels, as 'Bark;Run'; several go into one quoted cell" in warning
+    assert (
+        "1 class names look like several labels, as 'Bark;Run'; put several labels in one quoted cell"
+        in warning
+    )
     (tmp_path / "t.csv").write_text('fname,labels\na,"Bark,Run"\n')
     create_class_map.main(flags)
     assert not capsys.readouterr().err

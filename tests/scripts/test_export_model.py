@@ -14,6 +14,7 @@ import train_2d_cnn
 import train_hierarchical_cnn
 from ops.errors import DataError
 from repository import ROOT
+from toolkit.prediction import model_files
 
 
 def experiment_of(script, training_flags, tmp_path, **changed) -> Path:
@@ -57,8 +58,8 @@ def test_a_gru_is_exported_as_onnx_and_refused_by_torch_export(training_flags, t
 
 def test_a_file_that_differs_is_not_kept(training_flags, tmp_path, monkeypatch):
     experiment = experiment_of(train_2d_cnn, training_flags, tmp_path)
-    own_prediction = export_model.own_prediction
-    monkeypatch.setattr(export_model, "own_prediction", lambda *args: own_prediction(*args) + 2e-4)
+    own_prediction = model_files.own_prediction
+    monkeypatch.setattr(model_files, "own_prediction", lambda *args: own_prediction(*args) + 2e-4)
     output = tmp_path / "tagger.onnx"
     with pytest.raises(DataError, match="not written, largest difference.*: 2.0e-04.*at most 0.0001"):
         export_model.main([f"--experiment={experiment}", f"--output={output}"])

@@ -3,7 +3,8 @@
 import pytest
 
 from repository import ROOT
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import PROBABILITY, Parser, number
+from toolkit.cli.parser import make_parser as make_scripts_parser
 
 
 def usage_error(capsys, parse_args, arguments) -> str:
@@ -18,9 +19,9 @@ def usage_error(capsys, parse_args, arguments) -> str:
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py"))
 
 
-def make_parser() -> cli.Parser:
-    parser = cli.make_parser("Try.\n\n    python try.py --speed 1")
-    parser.add_argument("--speed", required=True, type=cli.number(int, 1), help="clips a second")
+def make_parser() -> Parser:
+    parser = make_scripts_parser("Try.\n\n    python try.py --speed 1")
+    parser.add_argument("--speed", required=True, type=number(int, 1), help="clips a second")
     parser.add_argument("--kind", choices=("mel", "stft"), default="mel", help="front end")
-    parser.add_argument("--share", type=cli.PROBABILITY, default=0, help="part")
+    parser.add_argument("--share", type=PROBABILITY, default=0, help="part")
     return parser

@@ -28,7 +28,7 @@ import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402
 from networks.blocks import BatchNorm1d, BatchNorm2d  # noqa: E402
-from toolkit.cli import parser as cli  # noqa: E402
+from toolkit.cli.parser import run_script  # noqa: E402
 from toolkit.runs.summaries import FoldSummaries  # noqa: E402
 from toolkit.training import trainer  # noqa: E402
 
@@ -95,7 +95,7 @@ def child(argv: list[str], log: str, command: dict) -> None:
     if "trace" in command:
         trace_to(f"{command['trace']}.{command.get('rank', 0)}")
     try:
-        cli.run_script(SCRIPTS[script].main)
+        run_script(SCRIPTS[script].main)
     except SystemExit as stopped:
         sys.stdout.flush()
         sys.stderr.flush()

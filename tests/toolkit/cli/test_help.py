@@ -6,7 +6,7 @@ import re
 import pytest
 
 from command_lines import SCRIPTS, make_parser
-from toolkit.cli.help import _fill
+from toolkit.cli.help import fill
 
 
 def help_of(script: str, capsys, monkeypatch, *group: str) -> str:
@@ -49,8 +49,11 @@ def test_the_usage_names_what_must_be_given_and_defaults_are_shown(monkeypatch):
 def test_long_commands_are_broken_between_flags():
     command = "python try.py --name 'two words' --table a.csv --last=b"
     expected = "    python try.py --name 'two words' \\\n        --table a.csv --last=b"
-    assert _fill(command, 46) == expected
-    assert _fill(command.replace("--table", "\\\n  --table"), 46) == expected
-    assert _fill(f"    {command}\n    python b.py", 46) == f"{expected}\n    python b.py"
-    assert _fill("  a  b\n  c  d", 6) == "  a  b\n  c  d"
-    assert _fill("  a  b b b\n  c  d\n     e e e", 9) == "  a  b b\n     b\n  c  d e\n     e e"
+    assert fill(command, 46) == expected
+    assert fill(command.replace("--table", "\\\n  --table"), 46) == expected
+    assert fill(f"    {command}\n    python b.py", 46) == f"{expected}\n    python b.py"
+
+
+def test_prose_is_broken_anywhere_and_lists_stay_as_they_are():
+    assert fill("one two\nthree-four\n\nfive", 10) == "one two\nthree-four\n\nfive"
+    assert fill("  a  b\n  c  d", 4) == "  a  b\n  c  d"

@@ -1,6 +1,9 @@
 """Every script's command line: errors of one line that name the nearest, completion, outputs."""
 
+import argparse
+import ast
 import importlib
+import inspect
 import io
 import os
 import subprocess
@@ -16,14 +19,58 @@ import relabel_noisy_data
 import score_predictions
 from command_lines import SCRIPTS, make_parser
 from repository import ROOT
-from toolkit.cli import parser as cli
+from toolkit.cli.parser import run_script
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_are_marked_for_completion_and_end_in_one_line(script):
     text = (ROOT / f"{script}.py").read_text()
     assert "PYTHON_ARGCOMPLETE_OK" in text[:1024]
-    assert text.rstrip().endswith("cli.run_script(main)")
+    assert text.rstrip().endswith("run_script(main)")
+
+
+def test_argparse_is_used_by_its_public_names_alone():
+    """Its private ones change from one Python to the next."""
+    classes = [kind for _, kind in inspect.getmembers(argparse, inspect.isclass)]
+    private = {name for kind in [argparse, *classes] for name in dir(kind) if name.startswith("_")}
+    private |= {name for name in vars(argparse.ArgumentParser()) if name.startswith("_")}
+    private = {name for name in private if not name.startswith("__")}
+    for path in (ROOT / "toolkit" / "cli" / "parser.py", ROOT / "toolkit" / "cli" / "help.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                assert not node.attr.startswith("_") or node.attr.startswith("__"), f"{path}:{node.lineno}"
+            if isinstance(node, ast.ClassDef):
+                methods = {method.name for method in node.body if isinstance(method, ast.FunctionDef)}
+                assert not methods & private, path
+
+
+def test_flags_of_groups_are_known_like_all_others(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = make_parser()
+    group = parser.add_argument_group("division (of clips)")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--all_clips", action="store_true", help="all")
+    either.add_argument("--no_clips", action="store_true", help="none")
+    group.add_argument("--table_df", nargs="+", required=True, help="tables")
+    needed = ["--speed=1", "--table_df", "a.csv"]
+    assert parser.parse_args([*needed, "--no_clips"]).no_clips
+    for words, expected in (
+        (["--al_clips"], "unknown flag --al_clips (nearest: '--all_clips')"),
+        (["--all_clips", "--no_clips"], "argument --no_clips: not allowed with argument --all_clips"),
+        (["--help=part"], "expected one of the groups options, division, got 'part'"),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args([*needed, *words])
+        assert expected in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help", "division"])
+    assert capsys.readouterr().out.splitlines() == [
+        "division (of clips):",
+        "  --all_clips                 all",
+        "  --no_clips                  none",
+        "  --table_df CSV [CSV ...]    tables",
+    ]
+    assert "--speed N --table_df CSV [CSV ...] [options]" in " ".join(parser.format_help().split())
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -122,7 +169,7 @@ def test_no_memory_and_no_reader_end_in_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(sys, "argv", ["predict_2d_cnn.py"])
     with pytest.raises(SystemExit) as stopped:
-        cli.run_script(no_memory)
+        run_script(no_memory)
     error = capsys.readouterr().err
     assert stopped.value.code == 1 and error.count("\n") == 1 and "--window_seconds" in error
     done = subprocess.run(

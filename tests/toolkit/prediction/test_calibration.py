@@ -73,5 +73,5 @@ def test_usage(experiment, tmp_path, capsys):
             [*flags, "--mode=scoring_1", "--calibrate", "--experiment", str(experiment), str(experiment)]
         )
     pd.DataFrame({"fname": ["other"], "labels": ["A"]}).to_csv(tmp_path / "curated.csv", index=False)
-    with pytest.raises(DataError, match="found no 'curated0'"):
+    with pytest.raises(DataError, match="found none of 'curated0' .* was trained on"):
         calibration_of(Experiment.load(experiment))

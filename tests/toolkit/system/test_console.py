@@ -48,6 +48,21 @@ def test_quiet_leaves_out_notes_and_bars_and_keeps_warnings(capsys, monkeypatch)
     assert capsys.readouterr().err == "", "a short job"
 
 
+def test_processes_without_bars_still_print_notes(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for variable in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    make_parser().parse_args(["--speed=1"])  # by the second of two processes
+    console.note("a note")
+    list(console.progress([1, 2], desc="bar", mininterval=0))
+    assert capsys.readouterr() == ("a note\n", "")
+    monkeypatch.setenv("RANK", "0")
+    make_parser().parse_args(["--speed=1"])
+    list(console.progress([1, 2], desc="bar", mininterval=0))
+    assert "bar" in capsys.readouterr().err
+
+
 def test_in_files_and_pipes_progress_is_a_line_a_minute(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     monkeypatch.setattr(console, "_LINE_SECONDS", 0.2)
