@@ -8,7 +8,7 @@ python create_class_map.py --train_df data/train_curated.csv --output_file data/
 import argparse
 
 from toolkit.cli.parser import make_parser, output_path, run_script
-from toolkit.clips.labels import class_map_of_table
+from toolkit.clips.truth import class_map_of_table
 from toolkit.system import console
 from toolkit.system.files import write_json
 

@@ -15,7 +15,7 @@ train=("$python" train_2d_cnn.py --train_df $D/train_curated.csv --train_data_di
   --aggregation_type=max --num_conv_blocks=4 --conv_base_depth=16 --growth_rate=1.5
   --start_deep_supervision_on=1 --optimizer=adam --scheduler=1cycle_0.0001_0.01 --epochs=24 --batch_size=8
   --weight_decay=0 --p_mixup=0.5 --switch_off_augmentations_on=20 --folds 0 1 --n_folds=2 --num_workers=2
-  --save_every=24 --test_data_dir $D/test --sample_submission $D/sample_submission.csv)
+  --test_data_dir $D/test --sample_submission $D/sample_submission.csv)
 
 step "1. A small data set: few careful labels, many bad ones" "$python" create_demo_data.py --output_dir $D
 step "2. The class map" "$python" create_class_map.py --train_df $D/train_curated.csv --output_file $D/classmap.json

@@ -14,6 +14,10 @@ more than 1e-4, nothing is written. examples/tag_with_onnx.py uses it without th
 import argparse
 import copy
 
+from toolkit.system.machine import prepare_process
+
+prepare_process()  # before torch is imported
+
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.export import WaveformTagger
 from networks.folding import fold_batch_norms
@@ -60,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         signals, kind = random_signals(), "random signals"
     models = load_best_models(experiment, lambda network: build_classifier(NetworkConfig(**network)))
     tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in models]).eval()
-    content = form.write(tagger, experiment.config["data"]["classes"])
+    content = form.write(tagger, experiment.classes)
     found = verify(form.run(content), models, signals, kind, output)
     write_atomically(output, lambda file: file.write(content))
     console.note(f"{output}: {len(models)} folds, {len(content) / 1e6:.1f} MB")

@@ -20,33 +20,30 @@ clips, too: torchrun would take another one for a failure.)
 import argparse
 from pathlib import Path
 
+from toolkit.system.machine import prepare_process
+
+prepare_process()  # before torch is imported
+
 from networks.classifiers import NetworkConfig, build_classifier
 from networks.folding import fold_batch_norms
 from ops.errors import DataError
-from toolkit.cli import parser as cli
-from toolkit.cli import training_flags
-from toolkit.clips.checks import probe_clips, probe_files
+from toolkit.cli.parser import COUNT, EXIT_BAD_CLIPS, Parser, make_parser, number, output_path, run_script
+from toolkit.cli.training_flags import add_flags, add_runtime_flags, runtime_of
 from toolkit.clips.labels import load_class_map
-from toolkit.clips.recordings import find_sounds, in_words
-from toolkit.clips.tables import read_table
-from toolkit.prediction.ensemble import (
-    load_member,
-    note_on_seen_clips,
-    readable_clips,
-    report_bad_clips,
-    score_clips,
-)
-from toolkit.prediction.shards import remove_shards
+from toolkit.clips.recordings import in_words
+from toolkit.prediction.ensemble import NetworkBuilder, check_classes
+from toolkit.prediction.predict import ClipsToPredict, PredictionOptions, Predictor, Scores
+from toolkit.runs.config import TrainConfig
 from toolkit.runs.experiment import Experiment
-from toolkit.runs.predictions import Predictions, write_predictions
 from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
 
 WINDOW_SECONDS = 30  # of --inputs; as long as the longest clips of FSDKaggle2019
+NETWORKS = NetworkBuilder(lambda network: build_classifier(NetworkConfig(**network)), fold_batch_norms)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--experiment", required=True, nargs="+", help="directory of a training run; of several, the average"
     )
@@ -60,34 +57,32 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     group.add_argument("--output_df", help="predictions to write, CSV; optional with --inputs and --top_k")
     group.add_argument("--classmap", help="JSON {class: index} of the experiment; optional with --inputs")
     group.add_argument(
-        "--top_k", type=cli.COUNT, help="print so many classes that each clip sounds like, a line a clip"
+        "--top_k", type=COUNT, help="print the so many classes that each clip sounds like most, by clip"
     )
     group.add_argument(
         "--window_seconds",
-        type=cli.number(float, 1),
+        type=number(float, 1),
         help="score clips longer than twice this in windows and take of each class the highest score; "
         f"without it at full length, with --inputs {WINDOW_SECONDS}",
     )
     group = parser.add_argument_group("run")
     group.add_argument(
-        "--batch_size", type=cli.COUNT, default=32, help="clips of 10 s per batch; of shorter ones more"
+        "--batch_size", type=COUNT, default=32, help="clips of 10 s per batch; of shorter ones more"
     )
     group.add_argument(
         "--out_of_fold",
         action="store_true",
         help="score a training clip only by the folds that did not train on it",
     )
-    training_flags.add_device_arguments(group)
-    training_flags.add_acceleration_arguments(group)
-    training_flags.add_adaptation_argument(group)
+    add_runtime_flags(group)
+    add_flags(group, TrainConfig, ["adapt_batch_norm"])
     args = parser.parse_args(argv)
     check_form(parser, args)
-    training_flags.check_compiler(parser, args)
-    args.device = training_flags.resolve_device(parser, args.device)
+    args.runtime = runtime_of(parser, args)
     return args
 
 
-def check_form(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+def check_form(parser: Parser, args: argparse.Namespace) -> None:
     """parser.error unless the clips are given in exactly one of the two forms."""
     if args.inputs is None:
         needed = ("test_df", "test_data_dir", "classmap", "output_df")
@@ -104,87 +99,53 @@ def check_form(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Non
         args.window_seconds = WINDOW_SECONDS
 
 
-def find_clips(args: argparse.Namespace) -> tuple[list[str], list[Path], list[int | DataError]]:
-    """Names, files and lengths of the clips of either form."""
-    if args.inputs is not None:
-        fnames, paths = find_sounds(args.inputs)
-        return fnames, paths, probe_files(paths)
-    fnames = read_table(args.test_df, ["fname"])["fname"].tolist()
-    return fnames, *probe_clips(fnames, args.test_data_dir, args.test_df)
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with processes.joined(args.device), StopRequest() as stop:
-        return run(args, stop)
+    output = output_path(args.output_df) if args.output_df else None
+    options = PredictionOptions(args.batch_size, args.window_seconds, args.out_of_fold, args.adapt_batch_norm)
+    with processes.joined(args.runtime.device), StopRequest() as stop:
+        experiments = load_experiments(args)
+        clips = find_clips(args)
+        scores = Predictor(NETWORKS, options, args.runtime, output, stop).predict(experiments, clips)
+    if scores is None:
+        return 0  # rank 0 has them
+    report(args, clips, scores)
+    return EXIT_BAD_CLIPS if scores.errors and processes.launch() is None else 0
 
 
-def run(args: argparse.Namespace, stop: StopRequest) -> int:
-    """The whole prediction; returns the exit code."""
-    output = cli.output_path(args.output_df) if args.output_df else None
+def load_experiments(args: argparse.Namespace) -> list[Experiment]:
+    """The experiments, all with the classes of the class map, or of each other where none is given."""
     experiments = [Experiment.load(path) for path in args.experiment]
-    classes = experiments[0].config["data"]["classes"]
     if args.classmap:
         classes = list(load_class_map(args.classmap))
-    elif others := [e for e in experiments if e.config["data"]["classes"] != classes]:
+        for experiment in experiments:
+            check_classes(experiment, classes, args.classmap)
+    elif others := [e for e in experiments if e.classes != experiments[0].classes]:
         raise DataError(
             f"{others[0].directory}: expected the classes of {experiments[0].directory} in the same order, "
             "found others; predict with each alone, and blend_predictions.py brings their classes together"
         )
-    fnames, paths, lengths = find_clips(args)
-    clips = readable_clips(fnames, paths, lengths) if args.adapt_batch_norm else None
-    members = [
-        load_member(
-            experiment,
-            classes,
-            args.classmap,
-            lambda network: build_classifier(NetworkConfig(**network)),
-            fold_batch_norms,
-            args.device,
-            args.amp,
-            args.compile,
-            clips,
-            args.num_workers,
-        )
-        for experiment in experiments
-    ]
-    scores = score_clips(
-        members,
-        fnames,
-        paths,
-        lengths,
-        args.test_df or ", ".join(args.inputs),
-        args.batch_size,
-        args.num_workers,
-        args.device,
-        output,
-        {"amp": args.amp, "compile": args.compile},
-        window_seconds=args.window_seconds,
-        out_of_fold=args.out_of_fold,
-        stop=stop,
-    )
-    if scores is None:
-        return 0  # rank 0 has them
-    if output is not None:
-        write_predictions(output, scores.predictions.completed(fnames))
-        remove_shards(output)
-        n_models = sum(len(member.models) for member in members)
-        console.note(f"{output}: {len(fnames)} clips, {n_models} networks of {', '.join(args.experiment)}")
-    note = note_on_seen_clips(scores, len(fnames))
-    if note:
-        console.note(note)
+    return experiments
+
+
+def find_clips(args: argparse.Namespace) -> ClipsToPredict:
+    """The clips of either form."""
+    if args.inputs is not None:
+        return ClipsToPredict.of_inputs(args.inputs)
+    return ClipsToPredict.of_table(args.test_df, args.test_data_dir)
+
+
+def report(args: argparse.Namespace, clips: ClipsToPredict, scores: Scores) -> None:
+    """What was written, and with --top_k what each readable clip sounds like."""
+    if args.output_df:
+        networks = f"{scores.n_networks} networks of {', '.join(args.experiment)}"
+        console.note(f"{Path(args.output_df)}: {len(clips.fnames)} clips, {networks}")
     if args.top_k is not None:
-        print_in_words(scores.predictions, args.top_k)
-    report_bad_clips(output, fnames, scores.errors)
-    return cli.EXIT_BAD_CLIPS if scores.errors and processes.launch() is None else 0
-
-
-def print_in_words(predictions: Predictions, top_k: int) -> None:
-    """A line a clip that could be read: its name and what it sounds like."""
-    width = max(map(len, predictions.fnames))
-    for fname, row in zip(predictions.fnames, predictions.probabilities, strict=True):
-        print(f"{fname:{width}}  {in_words(row, predictions.classes, top_k)}")
+        predictions = scores.predictions
+        width = max(map(len, predictions.fnames))
+        for fname, row in zip(predictions.fnames, predictions.probabilities, strict=True):
+            print(f"{fname:{width}}  {in_words(row, predictions.classes, args.top_k)}")
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

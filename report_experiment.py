@@ -10,6 +10,10 @@ clip of 10 s takes about 0.1 MB of it.
 
 import argparse
 
+from toolkit.system.machine import prepare_process
+
+prepare_process()  # before torch is imported
+
 from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, output_path, run_script
 from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
 from toolkit.pages.report import report_data, report_page, validated_clips
@@ -38,17 +42,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = output_path(args.output)
     experiment = Experiment.load(args.experiment)
-    data = experiment.config["data"]
-    clips = validated_clips(experiment, args.train_df or data["train_df"])
-    media = ClipMedia(experiment.config["network"]["features"], args.max_seconds)
-    folder = args.train_data_dir or data["train_data_dir"]
-    shown = report_data(experiment, clips, folder, media, args.max_clips)
-    incomplete = warn_of_unreadable(shown["clips"], folder)
-    page = report_page(shown)
+    data = experiment.config.data
+    clips = validated_clips(experiment, args.train_df or data.train_df)
+    media = ClipMedia(experiment.config.features, args.max_seconds)
+    folder = args.train_data_dir or data.train_data_dir
+    content = report_data(experiment, clips, folder, media, args.max_clips)
+    incomplete = warn_of_unreadable(content["clips"], folder)
+    page = report_page(content)
     write_text(output, page)
-    done = sum(fold["finished"] for fold in shown["folds"])
+    done = sum(fold["finished"] for fold in content["folds"])
     console.note(
-        f"{output}: {done} of {shown['n_folds']} folds finished, {len(shown['clips'])} clips, "
+        f"{output}: {done} of {content['n_folds']} folds finished, {len(content['clips'])} clips, "
         f"{len(page.encode()) / 1e6:.1f} MB"
     )
     return EXIT_BAD_CLIPS if incomplete else 0

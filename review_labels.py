@@ -13,6 +13,10 @@ What the page saves is the whole table, for --noisy_train_df.
 import argparse
 from pathlib import Path
 
+from toolkit.system.machine import prepare_process
+
+prepare_process()  # before torch is imported
+
 from ops.features import GRAMMAR, parse_features
 from toolkit.cli.parser import (
     COUNT,
@@ -68,18 +72,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = output_path(args.output)
     tables = ReviewTables(args.noisy_df, args.relabeled_df, args.noisy_predictions_df, args.reviewed_df)
-    data, order = review_data(tables)
+    content, order = review_data(tables)
     limit = args.max_clips or (len(order) if args.link_audio else MAX_CLIPS)
-    rows = choose_clips(order, [clip["status"] for clip in data["clips"]], limit)
+    rows = choose_clips(order, [clip["status"] for clip in content["clips"]], limit)
     media = None if args.link_audio else ClipMedia(args.features, args.max_seconds)
-    add_media(data, rows, args.noisy_data_dir, output, media)
-    incomplete = warn_of_unreadable(data["clips"], args.noisy_data_dir)
-    page = review_page(data, Path(args.relabeled_df).stem)
+    add_media(content, rows, args.noisy_data_dir, output, media)
+    incomplete = warn_of_unreadable(content["clips"], args.noisy_data_dir)
+    page = review_page(content, Path(args.relabeled_df).stem)
     write_text(output, page)
-    counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
-    console.note(
-        f"{output}: {len(rows)} clips of {len(data['table'])} ({counts}), {len(page.encode()) / 1e6:.1f} MB"
-    )
+    counts = ", ".join(f"{count} {name}" for name, count in content["counts"].items())
+    size = f"{len(page.encode()) / 1e6:.1f} MB"
+    console.note(f"{output}: {len(rows)} clips of {len(content['table'])} ({counts}), {size}")
     return EXIT_BAD_CLIPS if incomplete else 0
 
 

@@ -10,42 +10,28 @@
 import argparse
 import sys
 
-from networks.classifiers import NetworkConfig, build_classifier
-from toolkit.cli import parser as cli
-from toolkit.cli import training_flags
-from toolkit.clips.labels import load_class_map
-from toolkit.system import processes
-from toolkit.training.cross_validation import run_folds
-from toolkit.training.fold import Runtime
+from toolkit.system.machine import prepare_process
 
-KIND = "2d"
+prepare_process()  # before torch is imported
+
+from networks.classifiers import NetworkConfig, build_classifier
+from toolkit.cli.parser import run_script
+from toolkit.cli.training_flags import TrainingScript
+from toolkit.system import processes
+
+SCRIPT = TrainingScript(__doc__, "2d", NetworkConfig, build_classifier)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = cli.make_parser(__doc__)
-    training_flags.add_training_arguments(parser, label="2d_cnn", frequency_encoding=True)
-    args = parser.parse_args(argv)
-    training_flags.check_training_arguments(parser, args, KIND, NetworkConfig)
-    return args
+    return SCRIPT.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    config = training_flags.training_config(args, KIND, load_class_map(args.classmap))
-    experiment = run_folds(
-        config,
-        args.folds,
-        lambda network: build_classifier(NetworkConfig(**network)),
-        Runtime(args.device, args.num_workers, args.log_interval, args.save_every, args.parallel),
-        experiments_dir=args.experiments_dir,
-        resume=args.resume,
-        sample_submission=args.sample_submission,
-        test_data_dir=args.test_data_dir,
-        argv=["train_2d_cnn.py", *(sys.argv[1:] if argv is None else argv)],
-    )
+    experiment = SCRIPT.run(args, ["train_2d_cnn.py", *(sys.argv[1:] if argv is None else argv)])
     if processes.shows_progress():
         print(experiment.directory)
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    run_script(main)

@@ -14,7 +14,8 @@ from ops.batch_augmentation import to_device
 from ops.effects.chain import apply_effects
 from ops.transforms import Augmentation, apply_sox, draw_effects
 from toolkit.clips.checks import probe_clips
-from toolkit.clips.loading import Clip, TrainingDataset, training_loader
+from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
+from toolkit.system.runtime import Runtime
 
 Job = Callable[[int], object]
 
@@ -54,8 +55,9 @@ def augmented_training(depth: int, n_clips: int, batch_size: int, workers: int, 
         labels = (np.random.default_rng(0).random((n_clips, N_CLASSES)) < 0.03).astype(np.float32)
         clips = [Clip(*row) for row in zip(names, paths, lengths, labels, strict=True)]
         augmentation = Augmentation(p_mixup=0.5, p_aug=0.75, effects=engine)
-        dataset = TrainingDataset(clips, augmentation, 10**6, 10, 0, 0, on_device=augmentation.can_draw_ahead)
-        loader, batches = training_loader(dataset, batch_size, workers, device.type == "cuda")
+        on_device = augmentation.can_draw_ahead
+        dataset = TrainingDataset(clips, Segments(10, 0, 0), augmentation, 10**6, on_device)
+        loader, batches = training_loader(dataset, batch_size, Runtime(device=device, num_workers=workers))
         step = training_step(network("2d", depth, device, **options).train(), options.get("plain", False))
 
         def epoch(repeat: int) -> None:

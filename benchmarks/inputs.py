@@ -14,7 +14,7 @@ from networks.classifiers import NetworkConfig, build_classifier
 from ops.losses import lsep_loss
 from ops.optimization import make_optimizer
 from ops.sampling import SAMPLE_RATE
-from toolkit.system.runtime import accelerate
+from toolkit.system.runtime import Runtime, accelerate
 
 FEATURES = {"2d": "mel_2048_1024_128", "1d": "stft_256_128"}
 N_CLASSES = 80
@@ -27,7 +27,7 @@ def network(kind: str, depth: int, device: torch.device, plain: bool = False, am
         kind, FEATURES[kind], N_CLASSES, conv_base_depth=depth, growth_rate=1.5, start_deep_supervision_on=1
     )
     model = (plain_classifier if plain else build_classifier)(config).to(device)
-    accelerate(model, device, amp, compiled)
+    accelerate(model, Runtime(device=device, amp=amp, compile=compiled))
     return model
 
 

@@ -20,8 +20,9 @@ from plain import pairwise_lsep, predict_fold_by_fold
 from networks.folding import fold_batch_norms
 from ops.losses import lsep_loss
 from toolkit.clips.checks import probe_clips
-from toolkit.clips.loading import Clip, evaluation_loader
-from toolkit.training.trainer import predict
+from toolkit.clips.loading import Clip
+from toolkit.system.runtime import Runtime
+from toolkit.training.evaluation import Evaluator, portion_of
 
 Job = Callable[[int], object]
 PARTS = 5  # of the table of FOLDS clips: each repeat predicts another one
@@ -75,8 +76,8 @@ def five_folds(depth: int, plain: bool = False, amp: bool = False, workers: int 
                 return
             paths, lengths = probe_clips(part, str(folder), "table")
             clips = [Clip(*row) for row in zip(part, paths, lengths, strict=True)]
-            loader = evaluation_loader(clips, 32, workers, device.type == "cuda")
-            predict(models, loader, N_CLASSES, device, "benchmark")
+            loader = portion_of(clips, 32, Runtime(device=device, num_workers=workers)).loader
+            Evaluator(models, N_CLASSES, device).score(loader, "benchmark")
 
         score.folder = folder
         return score
@@ -95,7 +96,8 @@ def prediction(n_clips: int):
         def score(_: int) -> None:
             paths, lengths = probe_clips(names, str(folder), "table")
             clips = [Clip(*row) for row in zip(names, paths, lengths, strict=True)]
-            predict([model], evaluation_loader(clips, 32, 2, False), N_CLASSES, device, "benchmark")
+            loader = portion_of(clips, 32, Runtime(device=device, num_workers=2)).loader
+            Evaluator([model], N_CLASSES, device).score(loader, "benchmark")
 
         score.folder = folder
         return score

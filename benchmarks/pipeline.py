@@ -21,7 +21,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ops.sampling import SAMPLE_RATE  # noqa: E402
 from ops.transforms import EFFECTS, Augmentation  # noqa: E402
-from toolkit.clips.loading import Clip, TrainingDataset  # noqa: E402
+from toolkit.clips.loading import Clip, Segments, TrainingDataset  # noqa: E402
 
 # name: (suffix, sample rate, channels)
 FORMATS = {
@@ -51,7 +51,7 @@ def make_clips(
 
 def clips_per_second(clips: list[Clip], seconds: float, augmentation: Augmentation) -> float:
     """Samples a second of processor time."""
-    dataset = TrainingDataset(clips, augmentation, 1_000_000, seconds, seed=0, fold=0)
+    dataset = TrainingDataset(clips, Segments(seconds, seed=0, fold=0), augmentation, 1_000_000)
     dataset[0, 0]
     before = processor_seconds()
     for index in range(len(clips)):

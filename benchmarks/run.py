@@ -22,7 +22,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
-import networks  # noqa: E402, F401, I001  before torch: its threads shall sleep while they wait
+from toolkit.system.machine import prepare_process  # noqa: E402
+
+prepare_process()  # before torch is imported
+
 import torch  # noqa: E402
 
 # Peak of dense matrix products in TFLOP/s (bfloat16, float32 without TF32), by part of the GPU's name.
@@ -80,7 +83,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # What networks/__init__.py sets is part of our way.
+            # What prepare_process sets is part of our way.
             env={**os.environ, "KEEP_FREED_MEMORY": "0" if way == "plain" else "1"},
         )
         self.seconds: list[float] = []

@@ -6,22 +6,30 @@ logits = build_classifier(config)(signal, lengths)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool
-from ops.features import LogSpectrogram, parse_features
+from ops.features import GRAMMAR, LogSpectrogram, parse_features
 
 KINDS = {"1d": 1, "2d": 2}
 AGGREGATIONS = ("max", "rnn")
 
 
+def _option(help: str, default: Any = MISSING, **limits: Any) -> Any:
+    """A field that is also a flag: its metadata are the help text and the values it takes."""
+    return field(default=default, metadata={"help": help, **limits})
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Everything that rebuilding a network needs; stored in every checkpoint.
+
+    The command line takes the flags from the fields' metadata. `kinds`: the kinds of network that have it.
 
     Attributes:
         kind: "2d" (spectrogram as an image) or "1d" (features as channels).
@@ -36,15 +44,22 @@ class NetworkConfig:
     """
 
     kind: str
-    features: str
+    features: str = _option(f"front end: {GRAMMAR}", parse=parse_features)
     n_classes: int
-    num_conv_blocks: int = 5
-    conv_base_depth: int = 64
-    growth_rate: float = 2.0
-    start_deep_supervision_on: int = 2
-    aggregation_type: str = "max"
-    output_dropout: float = 0.0
-    frequency_encoding: bool = True
+    num_conv_blocks: int = _option("number of convolutional blocks", 5, low=1, high=16)
+    conv_base_depth: int = _option("channels of block 0", 64, low=1)
+    growth_rate: float = _option("channels times this, block by block", 2.0, low=0.01, high=16)
+    start_deep_supervision_on: int = _option("first block that feeds the head, counted from 0", 2, low=0)
+    aggregation_type: str = _option(
+        "how a block feeds the head: its global maximum, or a recurrent network over its frames",
+        "max",
+        choices=AGGREGATIONS,
+        required=True,
+    )
+    output_dropout: float = _option("dropout probability before the last layer", 0.0, low=0, below=1)
+    frequency_encoding: bool = _option(
+        "leave out the input channel that tells the height of each feature", True, kinds=("2d",)
+    )
 
     def __post_init__(self):
         spec = parse_features(self.features)

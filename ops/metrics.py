@@ -7,7 +7,12 @@ labels are skipped; where nothing is left the result is NaN.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:  # relabeling alone needs no torch
+    from torch import Tensor
 
 
 def lwlrap(truth: np.ndarray, scores: np.ndarray) -> float:
@@ -119,3 +124,9 @@ def bootstrap_interval(
         ratios[n] = sums[drawn].sum() / counts[drawn].sum()
     low, high = np.percentile(ratios, [2.5, 97.5])
     return float(low), float(high)
+
+
+def lwlrap_parts_of_tensors(labels: Tensor, logits: Tensor) -> tuple[float, int]:
+    """lwlrap_parts of (batch, classes) tensors on any device; NaN where a logit is not a number."""
+    scores = logits.cpu().numpy()
+    return (float("nan"), 0) if np.isnan(scores).any() else lwlrap_parts(labels.cpu().numpy(), scores)

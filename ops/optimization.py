@@ -5,26 +5,40 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-OPTIMIZERS = {
-    "adam": lambda parameters, lr, weight_decay: torch.optim.Adam(
-        parameters, lr=lr, weight_decay=weight_decay, amsgrad=True, fused=True
-    ),
-    "momentum": lambda parameters, lr, weight_decay: torch.optim.SGD(
-        parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True
-    ),
-}
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+# torch is imported where an optimizer is made: the grammar alone needs none, and torch takes seconds to load.
+
+
+def adam(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
+    """Adam with AMSGrad."""
+    from torch.optim import Adam
+
+    return Adam(parameters, lr=lr, weight_decay=weight_decay, amsgrad=True, fused=True)
+
+
+def momentum(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> Optimizer:
+    """SGD with Nesterov momentum 0.9."""
+    from torch.optim import SGD
+
+    return SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=0.9, nesterov=True, fused=True)
+
+
+OPTIMIZERS = {"adam": adam, "momentum": momentum}
 GRAMMAR = "1cycle_<min>_<max> (as 1cycle_0.0001_0.005) or steplr_<epochs>_<gamma> (as steplr_1_0.5)"
 WARM_UP_FRACTION = 0.3  # of a 1cycle's steps; it ends towards min / FINAL_DIVISOR
 FINAL_DIVISOR = 1000
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[torch.nn.Parameter], lr: float, weight_decay: float
-) -> torch.optim.Optimizer:
+    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+) -> Optimizer:
     """`adam`: Adam with AMSGrad; `momentum`: SGD with Nesterov momentum 0.9."""
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer: expected one of {sorted(OPTIMIZERS)}, got {name!r}")

@@ -14,10 +14,13 @@ from networks.classifiers import NetworkConfig, build_classifier
 from ops.losses import LOSSES
 from ops.optimization import learning_rates, make_optimizer
 from ops.transforms import Augmentation
-from toolkit.clips.loading import TrainingDataset, training_loader
-from toolkit.clips.splits import load_tables
+from toolkit.clips.loading import Segments, TrainingDataset, training_loader
+from toolkit.runs.clips import load_splits
+from toolkit.runs.config import DataConfig, SubmissionConfig
 from toolkit.system.interruption import StopRequest
-from toolkit.training.trainer import Trainer
+from toolkit.system.runtime import Runtime
+from toolkit.training.fold import DeviceBatches
+from toolkit.training.trainer import Recipe, Trainer
 
 GOLDEN = Path(__file__).with_name("golden") / "toy_losses.json"
 
@@ -37,20 +40,20 @@ class Losses:
 
 
 def first_losses(toy, kind: str, features: str) -> list[float]:
-    data = {
-        "classes": list(json.loads(toy.classmap.read_text())),
-        "train_df": toy.folder / "train_noisy.csv",
-        "train_data_dir": toy.folder / "train_noisy",
-        "noisy_train_df": None,
-        "skip_bad_clips": False,
-        "kfold_seed": 0,
-        "max_samples": None,
-        "holdout_size": 0,
-    }
-    tables = load_tables(data, None, None)
-    clips = (tables.curated * 5)[:80]  # ten batches of eight
+    folder, classes = toy.folder / "train_noisy", list(json.loads(toy.classmap.read_text()))
+    data = DataConfig(
+        train_df=f"{folder}.csv",
+        train_data_dir=str(folder),
+        classmap=str(toy.classmap),
+        classes=classes,
+        n_folds=2,
+        kfold_seed=0,
+    )
+    clips = (load_splits(data, SubmissionConfig()).curated * 5)[:80]  # ten batches of eight
     augmentation = Augmentation(p_mixup=0.5, p_shuffle=0.3, p_silence=0.3)
-    loader, batches = training_loader(TrainingDataset(clips, augmentation, 9, 1.0, 3, 0), 8, 0, False)
+    dataset = TrainingDataset(clips, Segments(1.0, seed=3, fold=0), augmentation, switch_off_on=9)
+    cpu = torch.device("cpu")
+    batches = DeviceBatches(*training_loader(dataset, 8, Runtime(device=cpu, num_workers=0)), cpu)
     torch.manual_seed(0)
     config = NetworkConfig(kind, features, 8, 3, 6, 1.5, 1, "max", 0.2)
     # In float64: in float32 rounding, which differs between processors, makes another run of it within
@@ -59,9 +62,9 @@ def first_losses(toy, kind: str, features: str) -> list[float]:
     stop = StopRequest()
     rates = learning_rates("1cycle_0.0001_0.003", 10, 10, 0.0)
     optimizer = make_optimizer("adam", model.parameters(), 0.001, 1e-5)
-    trainer = Trainer(model, optimizer, LOSSES["lsep"], rates, 1, 0, torch.device("cpu"), stop)
+    trainer = Trainer(model, optimizer, Recipe(LOSSES["lsep"], rates, 1, 0), cpu, stop)
     losses = Losses()
-    trainer.train_epoch(loader, batches, 1, losses, "golden")
+    trainer.train_epoch(batches, 1, losses, "golden")
     return losses.values
 
 

@@ -9,8 +9,9 @@ import torch
 from networks.classifiers import NetworkConfig, build_classifier
 from ops.losses import lsep_loss
 from toolkit.clips.checks import probe_clips
-from toolkit.clips.loading import Clip, evaluation_loader
-from toolkit.training.trainer import predict
+from toolkit.clips.loading import Clip
+from toolkit.system.runtime import Runtime
+from toolkit.training.evaluation import Evaluator, portion_of
 
 
 def test_pairwise_lsep_is_lsep():
@@ -34,6 +35,7 @@ def test_plain_prediction_of_all_folds_is_ours(tmp_path, kind, features):
     paths, lengths = probe_clips(names, str(tmp_path), "table")
     clips = [Clip(*row) for row in zip(names, paths, lengths, strict=True)]
     cpu = torch.device("cpu")
-    logits, _, _ = predict(ours, evaluation_loader(clips, 2, 0, False), 5, cpu, "folds")
+    portion = portion_of(clips, 2, Runtime(device=cpu, num_workers=0))
+    logits = Evaluator(ours, 5, cpu).score_together(portion, "folds").logits
     expected = plain.predict_fold_by_fold(theirs, [str(path) for path in paths], 3, cpu)
     np.testing.assert_allclose(logits, expected, atol=1e-4)

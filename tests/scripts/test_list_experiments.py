@@ -10,6 +10,7 @@ import pytest
 import list_experiments
 import train_2d_cnn
 from ops.errors import DataError
+from toolkit.runs import comparison
 from toolkit.runs.history import read_history
 
 
@@ -45,7 +46,7 @@ def test_experiments_are_listed_with_what_differs(listed, tmp_path):
 
 
 def test_times_are_shown_in_hours_minutes_and_seconds():
-    shown = [list_experiments.as_clock(seconds) for seconds in (0, 59.6, 3723, 90000)]
+    shown = [comparison.as_clock(seconds) for seconds in (0, 59.6, 3723, 90000)]
     assert shown == ["0:00:00", "0:01:00", "1:02:03", "25:00:00"]
 
 

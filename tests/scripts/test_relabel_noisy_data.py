@@ -12,9 +12,11 @@ import relabel_noisy_data
 from command_lines import usage_error
 from ops.errors import DataError
 from ops.noise_model import correct_labels
+from run_configs import run_config
 from strategy_calls import CLASSES, FNAMES, PROBABILITIES
-from toolkit.clips.splits import load_tables
 from toolkit.clips.tables import read_table, write_table
+from toolkit.runs.clips import load_splits
+from toolkit.runs.config import SubmissionConfig
 from toolkit.runs.predictions import Predictions, write_predictions
 
 
@@ -137,10 +139,10 @@ def test_weights_are_written_and_read_back(tmp_path):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(100), 44100)
         (tmp_path / f"{name}.wav").rename(tmp_path / name)
     # A curated table's column of that name is one of the further columns, which are ignored.
-    data = {"classes": ["A", "B"], "skip_bad_clips": False, "kfold_seed": 0, "max_samples": None}
+    paths = {}
     for part in ("train", "noisy_train"):
-        data |= {f"{part}_df": str(tmp_path / "out.csv"), f"{part}_data_dir": str(tmp_path)}
-    tables = load_tables({**data, "holdout_size": 0}, None, None)
+        paths |= {f"{part}_df": str(tmp_path / "out.csv"), f"{part}_data_dir": str(tmp_path)}
+    tables = load_splits(run_config(classes=["A", "B"], **paths).data, SubmissionConfig())
     assert [clip.weight for clip in tables.noisy] == [1.0, 0.5]
     assert [clip.weight for clip in tables.curated] == [1.0, 1.0]
 

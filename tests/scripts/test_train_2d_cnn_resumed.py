@@ -114,5 +114,5 @@ def test_a_noisy_table_that_changes_under_a_run_is_refused(toy, training_flags, 
     noisy = {"noisy_train_df": kept, "noisy_train_data_dir": toy.folder / "train_noisy", "epochs": 1}
     train_2d_cnn.main(training_flags("--folds", "0", **noisy))
     frame.iloc[2:].to_csv(kept, index=False)
-    with pytest.raises(DataError, match="has changed since"):
+    with pytest.raises(DataError, match="kept.csv: the noisy clips or their labels have changed since"):
         train_2d_cnn.main(training_flags("--folds", "1", "--resume", **noisy))

@@ -5,8 +5,13 @@ import signal
 import time
 
 import pytest
+import torch
 
+import train_2d_cnn
 from real_processes import outcome
+from toolkit.system import interruption
+from toolkit.system.interruption import Interrupted
+from toolkit.training import fold
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -40,4 +45,32 @@ def test_run_augmented_on_the_device_ends_the_same_stopped_or_not_with_any_worke
     os.kill(pid, signal.SIGTERM)
     assert zygote.wait(pid) == 130, zygote.output()
     assert zygote.run(full_flags("stopped", "--folds", "0", "--resume", num_workers=1, **on)) == 0
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")
+
+
+@pytest.mark.parametrize("step", ["refresh_head", "validation_metrics"])
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_stopped_between_the_training_and_the_end_of_an_epoch_nothing_is_lost(
+    full_flags, tmp_path, monkeypatch, step, is_forced
+):
+    """At the next batch, or where that is long in coming, when the time of grace is over."""
+    train_2d_cnn.main(full_flags("reference", "--folds", "0", epochs=2))
+    function = getattr(fold, step)
+
+    def ask_first(*arguments):
+        monkeypatch.setattr(fold, step, function)
+        os.kill(os.getpid(), signal.SIGTERM)
+        if is_forced:
+            time.sleep(10)
+        return function(*arguments)
+
+    monkeypatch.setattr(fold, step, ask_first)
+    monkeypatch.setattr(interruption, "GRACE_SECONDS", 1)
+    with pytest.raises(Interrupted):
+        train_2d_cnn.main(full_flags("stopped", "--folds", "0", epochs=2))
+    (last,) = tmp_path.glob("stopped/*/checkpoints/fold_0/last.pth")
+    progress = torch.load(last, weights_only=True)["progress"]
+    if (step, is_forced) != ("validation_metrics", False):  # there is no batch left to look before
+        assert (progress["epoch"], progress["batch"]) == (0, 6)
+    train_2d_cnn.main(full_flags("stopped", "--folds", "0", "--resume", epochs=2))
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "reference")

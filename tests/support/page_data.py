@@ -12,6 +12,7 @@ import soundfile
 
 import report_experiment
 import review_labels
+from run_configs import run_config
 from toolkit.clips.tables import write_table
 from toolkit.runs.history import EpochResult, record_epoch
 from toolkit.runs.predictions import Predictions, write_predictions
@@ -79,13 +80,10 @@ def make_experiment(folder: Path) -> SimpleNamespace:
     write_table(table, pd.DataFrame({"fname": FNAMES, "labels": BEFORE}))
     for part in ("predictions", "history"):
         (experiment / part).mkdir(parents=True)
-    config = {
-        "network": {"features": "mel_512_512_16", "kind": "2d"},
-        "data": {"classes": CLASSES, "train_df": str(table), "train_data_dir": str(clips), "n_folds": 2},
-        "train": {"lr": 0.1, "amp": False},
-        "label": "try <i>",
-    }
-    (experiment / "config.json").write_text(json.dumps(config))
+    config = run_config(
+        "try <i>", train={"lr": 0.1}, classes=CLASSES, train_df=str(table), train_data_dir=str(clips)
+    )
+    (experiment / "config.json").write_text(json.dumps(config.to_json()))
     results = {"fold0": {"metric": 0.75, "best_epoch": 1}, "fold1": {"metric": None, "best_epoch": 2}}
     (experiment / "results.json").write_text(json.dumps(results))
     for fold in (0, 1):

@@ -117,10 +117,11 @@ def outcome(folder: Path) -> dict[str, bytes]:
 
 def lasting(folder) -> dict[str, bytes]:
     """All files but those that every start writes."""
+    of_starts = {"log", "command", "sessions.csv"}
     return {
         str(path): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in ("log", "command") and "summaries" not in path.parts
+        if path.is_file() and path.name not in of_starts and "summaries" not in path.parts
     }
 
 

@@ -1,0 +1,1 @@
+"""The command line: parsers whose errors are one line, help, and the flags of a run."""

@@ -88,7 +88,8 @@ class Parser(argparse.ArgumentParser):
         width = shutil.get_terminal_size().columns - 2
         lines = lines_of([self.prog, *self.required, "[options]"], width - 7, "  ")
         self.usage = "\n       ".join(lines).replace("%", "%%")
-        self.description, self.epilog = (fill(part, width) for part in self.docstring.split("\n", 1))
+        summary, _, rest = self.docstring.partition("\n")
+        self.description, self.epilog = fill(summary, width), fill(rest, width)
         return super().format_help()
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):

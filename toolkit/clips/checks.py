@@ -1,22 +1,18 @@
-"""Checks of a table's clips before anything long starts: their headers, and which are known to be wrong."""
+"""The headers of all clips of a table, read in parallel before anything long starts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ops.errors import DataError
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.sound_files import MissingAudioError, read_header
-from toolkit.clips.tables import read_table
 from toolkit.system import processes
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
-
-# Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
-KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
 
 
 def clip_path(data_dir: str | Path, fname: str) -> Path:
@@ -76,19 +72,3 @@ def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
             f"{table}: {len(errors)} of its clips cannot be used: {named}{more}{near}. "
             "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
         )
-
-
-def known_bad_clips(fnames: Iterable[str], must_exist: bool = False) -> dict[str, str]:
-    """Those of `fnames` that KNOWN_BAD_CLIPS names, in any folder and format -> what is wrong with them.
-
-    Without that table there are none, unless it must exist: then DataError.
-    """
-    if not must_exist and not KNOWN_BAD_CLIPS.exists():
-        return {}
-    frame = read_table(KNOWN_BAD_CLIPS, ["fname", "error"])
-    errors = {_stem(fname): error for fname, error in zip(frame["fname"], frame["error"], strict=True)}
-    return {fname: errors[_stem(fname)] for fname in fnames if _stem(fname) in errors}
-
-
-def _stem(fname: str) -> str:
-    return PurePath(fname).stem

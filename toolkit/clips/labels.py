@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ops.errors import DataError, nearest
-from toolkit.clips.problems import ONE_CELL
-from toolkit.clips.tables import read_table
-from toolkit.system import console
 from toolkit.system.files import read_json
 
 
@@ -31,27 +28,6 @@ def class_index(classes: Iterable[str]) -> dict[str, int]:
 def make_class_map(cells: Iterable[str]) -> dict[str, int]:
     """Sorted class names of all cells -> indices 0..C-1."""
     return class_index(sorted({name for cell in cells for name in split_labels(cell)}))
-
-
-def class_map_of_table(table: str | Path) -> dict[str, int]:
-    """The class map of all labels of a CSV table fname,labels; warns of names that are hardly meant.
-
-    Raises DataError where there is no label, or one that cannot name a class.
-    """
-    class_map = make_class_map(read_table(table, ["fname", "labels"])["labels"])
-    if not class_map:
-        raise DataError(f"{table}: expected labels, found none in any row")
-    for name in class_map:
-        if not can_name_a_column(name):
-            raise DataError(f"{table}: {name!r} cannot be a class, it names a column; rename the label")
-    if len(class_map) == 1:
-        console.warn(f"{table}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
-    joined = [name for name in class_map if ";" in name or "|" in name]
-    if joined:
-        console.warn(
-            f"{table}: {len(joined)} class names look like several labels, as {joined[0]!r}; {ONE_CELL}"
-        )
-    return class_map
 
 
 def load_class_map(path: str | Path) -> dict[str, int]:
@@ -110,23 +86,6 @@ def encode_labels(
             "create_class_map.py"
         )
     return multi_hot
-
-
-def truth_of(
-    table: str | Path, fnames: Sequence[str], classes: Iterable[str], remedy: str = "restore the table"
-) -> np.ndarray:
-    """Multi-hot (clips, classes) float32: the labels that a CSV table fname,labels gives the clips.
-
-    Raises DataError, with the remedy, where the table lacks one of them.
-    """
-    labels = read_table(table, ["fname", "labels"]).set_index("fname")["labels"]
-    missing = [fname for fname in fnames if fname not in labels.index]
-    if missing:
-        raise DataError(
-            f"{table}: expected the labels of all {len(fnames)} clips that were predicted, found none of "
-            f"{missing[0]!r} ({len(missing)} missing in all); {remedy}"
-        )
-    return encode_labels(labels[list(fnames)], class_index(classes), table, fnames)
 
 
 def with_nearest(name: str, class_map: dict[str, int]) -> str:

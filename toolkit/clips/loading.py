@@ -1,4 +1,4 @@
-"""Clips of a table -> samples -> batches: what training reads and what evaluation reads."""
+"""Clips -> samples -> batches: what training reads and what evaluation reads."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ops.batching import TrainingBatches, batches_by_length, collate_draws, pad_collate
+from ops.batching import TrainingBatches, collate_draws, pad_collate
 from ops.errors import DataError
 from ops.samples import AugmentationDraw, Sample
 from ops.sampling import SAMPLE_RATE
-from ops.transforms import Augmentation
 from toolkit.clips.sound_files import read_audio
 from toolkit.system import processes
+from toolkit.system.runtime import Runtime
 
 # More workers than cores is the user's choice.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -48,29 +49,41 @@ class Clip:
         return read_audio(self.path, self.start, self.n_samples)
 
 
+@dataclass(frozen=True)
+class Segments:
+    """How training reads clips: segments of at most max_seconds, drawn by (seed, fold, epoch, clip)."""
+
+    max_seconds: float
+    seed: int
+    fold: int
+
+    @property
+    def max_samples(self) -> int:
+        return max(1, int(self.max_seconds * SAMPLE_RATE))
+
+
 class TrainingDataset(Dataset):
     """dataset[epoch, index] -> (index, Sample): a random segment, augmented until switch_off_on.
 
     Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
     change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
-    in place of the sample. With on_device the sample comes with its draw in place of the augmentation,
+    in place of the sample. With on_device the sample comes with a draw in place of the augmentation,
     for ops.batch_augmentation to carry out.
+
+    Args:
+        augmentation: see ops.transforms.Augmentation; None: segments as they are.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        augmentation: Augmentation,
-        switch_off_on: int,
-        max_seconds: float,
-        seed: int,
-        fold: int,
+        segments: Segments,
+        augmentation: Any = None,
+        switch_off_on: int = 0,
         on_device: bool = False,
     ):
-        self.clips = list(clips)
+        self.clips, self.segments = list(clips), segments
         self.augmentation, self.switch_off_on, self.on_device = augmentation, switch_off_on, on_device
-        self.max_samples = max(1, int(max_seconds * SAMPLE_RATE))
-        self.seed, self.fold = seed, fold
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -78,7 +91,7 @@ class TrainingDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[int, Sample | DataError]:
         epoch, index = key
         clip = self.clips[index]
-        rng = np.random.default_rng([self.seed, self.fold, epoch, *_clip_seed(clip)])
+        rng = np.random.default_rng([self.segments.seed, self.segments.fold, epoch, *_clip_seed(clip)])
         try:
             sample = self._read_segment(clip, rng)
             if epoch < self.switch_off_on:
@@ -94,8 +107,9 @@ class TrainingDataset(Dataset):
         return self._read_segment(self.clips[int(rng.integers(len(self.clips)))], rng)
 
     def _read_segment(self, clip: Clip, rng: np.random.Generator) -> Sample:
-        start = int(rng.integers(max(0, clip.n_samples - self.max_samples) + 1))
-        audio = read_audio(clip.path, start, self.max_samples)
+        max_samples = self.segments.max_samples
+        start = int(rng.integers(max(0, clip.n_samples - max_samples) + 1))
+        audio = read_audio(clip.path, start, max_samples)
         return Sample(audio, clip.labels, clip.fname, clip.is_noisy, clip.weight)
 
 
@@ -117,58 +131,38 @@ class EvaluationDataset(Dataset):
 
 
 def training_loader(
-    dataset: TrainingDataset, batch_size: int, num_workers: int, pin_memory: bool
+    dataset: TrainingDataset, batch_size: int, runtime: Runtime
 ) -> tuple[DataLoader, TrainingBatches]:
     """The loader of shuffled, augmented segments and the batches that set_epoch goes to.
 
     batch_size counts the clips of all processes; the loader gives this process's.
     """
-    share = processes.rank(), processes.world_size()
-    batches = TrainingBatches(len(dataset), batch_size, dataset.seed, dataset.fold, *share)
+    segments, own = dataset.segments, (processes.rank(), processes.world_size())
+    batches = TrainingBatches(len(dataset), batch_size, segments.seed, segments.fold, *own)
     collate = collate_draws if dataset.on_device else pad_collate
-    return make_loader(dataset, batches, num_workers, pin_memory, True, collate), batches
-
-
-def evaluation_loader(
-    clips: Sequence[Clip],
-    batch_size: int,
-    num_workers: int,
-    pin_memory: bool,
-    batches: list[list[int]] | None = None,
-    persistent: bool = False,
-) -> DataLoader:
-    """The loader of whole clips without augmentation, clips of similar length together.
-
-    batches: which clips share a batch, where that is not for the lengths to say.
-    """
-    if batches is None:
-        batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
-    return make_loader(EvaluationDataset(clips), batches, num_workers, pin_memory, persistent)
+    return make_loader(dataset, batches, runtime, persistent=True, collate=collate), batches
 
 
 def make_loader(
     dataset: Dataset,
     batches: Iterable[list],
-    num_workers: int,
-    pin_memory: bool,
+    runtime: Runtime,
     persistent: bool = False,
     collate: Callable[[list], dict] = pad_collate,
 ) -> DataLoader:
     """The loader of these batches of the data set's keys; persistent workers stay for the next pass."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This DataLoader will create")  # the user's choice
-        return DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=num_workers,
-            collate_fn=collate,
-            pin_memory=pin_memory,
-            worker_init_fn=_leave_process_group,
-            # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
-            # not once an epoch, and from torch's generator that would shift the dropout draws.
-            generator=torch.Generator(),
-            persistent_workers=persistent and num_workers > 0,
-        )
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=runtime.num_workers,
+        collate_fn=collate,
+        pin_memory=runtime.pin_memory,
+        worker_init_fn=_leave_process_group,
+        # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
+        # not once an epoch, and from torch's generator that would shift the dropout draws.
+        generator=torch.Generator(),
+        persistent_workers=persistent and runtime.num_workers > 0,
+    )
 
 
 def _leave_process_group(worker: int) -> None:

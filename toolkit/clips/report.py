@@ -8,16 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.checks import clip_path, known_bad_clips
+from toolkit.clips.checks import clip_path
 from toolkit.clips.labels import load_class_map, split_labels, with_nearest
 from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
 from toolkit.clips.sound_files import (
@@ -27,10 +27,12 @@ from toolkit.clips.sound_files import (
     read_audio,
     read_header,
 )
-from toolkit.clips.tables import has_column, is_weight, scan_table
+from toolkit.clips.tables import has_column, is_weight, read_table, scan_table
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
 
+# Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
+KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 
 
@@ -267,3 +269,19 @@ def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Pro
                     listed.add(real)
                     fname = os.path.relpath(path, folder)
                     yield Problem("file that is not in the table", tables, fname, f"in {folder}")
+
+
+def known_bad_clips(fnames: Iterable[str], must_exist: bool = False) -> dict[str, str]:
+    """Those of `fnames` that KNOWN_BAD_CLIPS names, in any folder and format -> what is wrong with them.
+
+    Without that table there are none, unless it must exist: then DataError.
+    """
+    if not must_exist and not KNOWN_BAD_CLIPS.exists():
+        return {}
+    frame = read_table(KNOWN_BAD_CLIPS, ["fname", "error"])
+    errors = {_stem(fname): error for fname, error in zip(frame["fname"], frame["error"], strict=True)}
+    return {fname: errors[_stem(fname)] for fname in fnames if _stem(fname) in errors}
+
+
+def _stem(fname: str) -> str:
+    return PurePath(fname).stem

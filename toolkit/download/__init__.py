@@ -1,0 +1,1 @@
+"""Public data sets: resumable downloads, split archives, and their layout for the scripts."""

@@ -25,16 +25,15 @@ CONFUSIONS = 25
 
 def validated_clips(experiment: Experiment, train_df: str) -> OutOfFold | None:
     """The clips of all finished folds, with predictions and labels; None where no fold is finished."""
-    results = experiment.results()
-    done = [k for k in range(experiment.config["data"]["n_folds"]) if "metric" in results.get(f"fold{k}", {})]
-    if not done:
+    trained = list(experiment.fold_results())
+    if not trained:
         return None
     if not Path(train_df).is_file():
         raise DataError(
             f"{train_df}: expected the table that the experiment was trained on, but it does not exist; "
             "give it with --train_df"
         )
-    return read_out_of_fold(experiment, done, train_df, "give the table with --train_df")
+    return read_out_of_fold(experiment, trained, train_df, "give the table with --train_df")
 
 
 def report_data(
@@ -44,13 +43,14 @@ def report_data(
     config = experiment.config
     data = {
         "name": experiment.directory.resolve().name,
-        "features": config["network"]["features"],
+        "features": config.features,
         "folds": fold_curves(experiment),
-        "n_folds": config["data"]["n_folds"],
+        "n_folds": experiment.n_folds,
         "settings": [
             [section, key, _plain(value)]
-            for section in ("network", "data", "train")
-            for key, value in config[section].items()
+            for section, values in config.to_json().items()
+            if isinstance(values, dict)
+            for key, value in values.items()
             if key != "classes"
         ],
         "metric": None,
@@ -78,13 +78,12 @@ def report_page(data: dict[str, Any]) -> str:
 
 def fold_curves(experiment: Experiment) -> list[dict[str, Any]]:
     """Each fold that began: its metric, its best epoch and its epochs as rows."""
-    results, folds = experiment.results(), []
-    for fold in range(experiment.config["data"]["n_folds"]):
-        path = experiment.history(fold)
-        result = results.get(f"fold{fold}", {})
-        if path.exists() or result:
+    trained, folds = experiment.fold_results(), []
+    for fold in range(experiment.n_folds):
+        path, is_trained = experiment.history(fold), fold in trained
+        if path.exists() or is_trained:
             rows = [list(vars(row).values()) for row in read_history(path)] if path.exists() else []
-            folds.append({"fold": fold, "finished": "metric" in result, "epochs": rows} | result)
+            folds.append({"fold": fold, "finished": is_trained, "epochs": rows} | trained.get(fold, {}))
     return folds
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ops.blending import Fit, fit_with_guard
+from ops.blending import Fit, fit_with_guard, logit_mean
 from ops.errors import DataError
-from toolkit.clips.labels import truth_of
+from ops.metrics import lwlrap
+from toolkit.clips.truth import truth_of
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.out_of_fold import out_of_fold_predictions
-from toolkit.runs.predictions import Predictions, read_predictions
+from toolkit.runs.predictions import Predictions, read_predictions, write_predictions
 from toolkit.system import console
 
 
@@ -27,7 +28,7 @@ def read_member(path: str | Path) -> Predictions:
             f"{submission}: expected the test predictions of all folds, found none; finish its folds with "
             "--sample_submission and --test_data_dir, or give the table that predict_2d_cnn.py wrote"
         )
-    return read_predictions(submission, experiment.config["data"]["classes"])
+    return read_predictions(submission, experiment.classes)
 
 
 def read_member_out_of_fold(path: str | Path) -> Predictions:
@@ -35,7 +36,7 @@ def read_member_out_of_fold(path: str | Path) -> Predictions:
     if not Path(path).is_dir():
         return read_predictions(path)
     experiment = Experiment.load(path)
-    tables = out_of_fold_predictions(experiment, range(experiment.config["data"]["n_folds"]))
+    tables = out_of_fold_predictions(experiment, range(experiment.n_folds))
     fnames = [fname for table in tables for fname in table.fnames]
     return Predictions(fnames, tables[0].classes, np.concatenate([t.probabilities for t in tables]))
 
@@ -62,6 +63,27 @@ def stacked(tables: Sequence[Predictions], names: Sequence[str]) -> np.ndarray:
         columns = [table.classes.index(label) for label in first.classes]
         rows.append(table.rows_of(first.fnames, name)[:, columns])
     return np.stack(rows)
+
+
+def write_blend(experiments: Sequence[Experiment], path: Path) -> float:
+    """Writes the blend of the experiments' test predictions; returns lwlrap of that of out-of-fold ones.
+
+    Both are means of logits, so that no shift of all of a clip's scores counts, which LSEP leaves free. No
+    fold of any of them may have trained on the curated clips that the same fold of another validates: then
+    the blend of these is out of fold, too.
+    """
+    write_predictions(path, _blend(experiments, read_member))
+    blend = _blend(experiments, read_member_out_of_fold)
+    truth = truth_of(experiments[0].config.data.train_df, blend.fnames, blend.classes)
+    return lwlrap(truth, blend.probabilities)
+
+
+def _blend(experiments: Sequence[Experiment], read: Callable[[str], Predictions]) -> Predictions:
+    paths = [str(experiment.directory) for experiment in experiments]
+    tables = [read(path) for path in paths]
+    if len(tables) == 1:
+        return tables[0]  # to the last bit
+    return Predictions(tables[0].fnames, tables[0].classes, logit_mean(stacked(tables, paths)))
 
 
 def fit_members(

@@ -12,7 +12,7 @@ from toolkit.runs.out_of_fold import read_out_of_fold
 
 def calibration_of(experiment: Experiment) -> Calibration:
     """Fits on the experiment's out-of-fold predictions of its curated clips."""
-    clips = read_out_of_fold(experiment, experiment.finished_folds(), experiment.config["data"]["train_df"])
+    clips = read_out_of_fold(experiment, experiment.trained_folds(), experiment.config.data.train_df)
     try:
         return fit_calibration(clips.scores, clips.truth)
     except DataError as error:

@@ -21,7 +21,7 @@ from ops.sampling import SAMPLE_RATE
 from toolkit.clips.checks import probe_clips, raise_if_any
 from toolkit.clips.sound_files import read_audio
 from toolkit.clips.tables import read_table
-from toolkit.runs.checkpoints import load_weights
+from toolkit.prediction.ensemble import load_best_model
 from toolkit.runs.experiment import Experiment
 from toolkit.system.console import progress
 
@@ -122,7 +122,7 @@ FORMATS = {
 
 def check_format(experiment: Experiment, name: str) -> None:
     """Raises DataError where the format cannot hold the experiment's networks."""
-    aggregation = experiment.config["network"].get("aggregation_type")
+    aggregation = experiment.config.network.get("aggregation_type")
     if aggregation not in FORMATS[name].aggregations:
         raise DataError(
             f"{experiment.directory}: --format {name} cannot hold networks with "
@@ -134,19 +134,10 @@ def load_best_models(
     experiment: Experiment, build_network: Callable[[dict[str, Any]], nn.Module]
 ) -> list[nn.Module]:
     """The best models of all folds, in evaluation; DataError where a fold is not finished."""
-    n_folds, results = experiment.config["data"]["n_folds"], experiment.results()
-    missing = [fold for fold in range(n_folds) if "metric" not in results.get(f"fold{fold}", {})]
+    missing = sorted(set(range(experiment.n_folds)) - set(experiment.fold_results()))
     if missing:
         raise DataError(f"{experiment.directory}: folds {missing} are not finished; train them (--resume)")
-    models = []
-    for fold in range(n_folds):
-        try:
-            model = build_network(experiment.config["network"])
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
-        load_weights(model, experiment.checkpoint(fold, "best_model"))
-        models.append(model.eval())
-    return models
+    return [load_best_model(experiment, fold, build_network) for fold in range(experiment.n_folds)]
 
 
 def clips_to_verify(table: str, data_dir: str, at_most: int) -> list[np.ndarray]:

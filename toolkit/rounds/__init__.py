@@ -1,0 +1,1 @@
+"""Rounds of relabeling: the plan and its directory, the run, the relabeled tables, the report."""

@@ -12,16 +12,17 @@ import pandas as pd
 from ops.errors import DataError
 from ops.metrics import lwlrap
 from ops.relabeling import parse_mode
-from toolkit.clips.labels import split_labels, truth_of
+from toolkit.clips.labels import split_labels
 from toolkit.clips.tables import read_table
-from toolkit.rounds.plan import Plan, RoundsDirectory
+from toolkit.clips.truth import truth_of
+from toolkit.rounds.plan import RoundsConfig, RoundsDirectory
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import average, read_predictions
 
 
 def report_of_round(
     number: int,
-    plan: Plan,
+    plan: RoundsConfig,
     directory: RoundsDirectory,
     experiment: Experiment,
     noisy_truth_df: str | None,
@@ -84,21 +85,25 @@ def label_quality(
     }
 
 
+def check_truth(noisy_df: str, truth_df: str) -> None:
+    """Raises DataError where a table of true labels lacks a noisy clip."""
+    label_quality({}, label_sets(noisy_df), label_sets(truth_df), truth_df)
+
+
 def holdout_lwlrap(experiment: Experiment, folds: list[int]) -> float | None:
     """lwlrap of the mean of the folds' holdout predictions; None without a holdout, or where undefined."""
-    data = experiment.config["data"]
-    if not data["holdout_size"]:
+    data = experiment.config.data
+    if not data.holdout_size:
         return None
     tables = [
-        read_predictions(experiment.predictions(f"holdout_preds_fold_{fold}"), data["classes"])
-        for fold in folds
+        read_predictions(experiment.predictions(f"holdout_preds_fold_{fold}"), data.classes) for fold in folds
     ]
     mean = average(tables)
-    value = lwlrap(truth_of(data["train_df"], mean.fnames, data["classes"]), mean.probabilities)
+    value = lwlrap(truth_of(data.train_df, mean.fnames, data.classes), mean.probabilities)
     return None if np.isnan(value) else value
 
 
-def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
+def planned_rounds(plan: RoundsConfig, n_curated: int, n_noisy: int, n_done: int) -> list[list[str]]:
     """The rows of a dry run's table, header first; clips per fold, as far as they are known before.
 
     n_noisy clips are predicted; of these, and of those kept, --max_samples are trained on.
@@ -113,7 +118,7 @@ def planned_rounds(plan: Plan, n_curated: int, n_noisy: int, n_done: int) -> lis
             is_bound = not strategy.whole
             noisy = f"{mode}: {'at most ' * is_bound}{max_noisy}"
         max_drawn = plan.n_drawn(max_noisy)
-        curated_per_fold, noisy_per_fold = plan.clips_a_fold(number, n_curated, max_drawn)
+        curated_per_fold, noisy_per_fold = plan.clips_per_fold(number, n_curated, max_drawn)
         clips = f"{round(curated_per_fold)} curated"
         if number:
             clips += f" + {'at most ' * is_bound}{math.ceil(noisy_per_fold)} noisy"

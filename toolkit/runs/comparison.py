@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ops.errors import DataError, nearest
-from toolkit.runs.experiment import Experiment, settings_of
+from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.system.suggestions import nearest_path
 
@@ -33,21 +33,18 @@ def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
     folds is "<done>/<all>"; folds_mean the mean of the done folds' metrics and metric the one over all
     out-of-fold predictions, NaN where there is none.
     """
-    settings = [settings_of(experiment.config) for experiment in experiments]
+    settings = [experiment.config.settings() for experiment in experiments]
     names = list(dict.fromkeys(name for row in settings for name in row))
     differing = [name for name in names if len({repr(row.get(name)) for row in settings}) > 1]
     rows = []
     for experiment, config in zip(experiments, settings, strict=True):
-        results = experiment.results()
-        n_folds = experiment.config["data"]["n_folds"]
-        done = [results[f"fold{fold}"] for fold in range(n_folds) if f"fold{fold}" in results]
-        metrics = [fold["metric"] for fold in done if fold["metric"] is not None]
-        metric = results.get("metric")
+        trained, metric = experiment.fold_results(), experiment.results().get("metric")
+        metrics = [found["metric"] for found in trained.values() if found["metric"] is not None]
         rows.append(
             {
                 "experiment": experiment.directory.name,
                 **{name: config.get(name) for name in differing},
-                "folds": f"{len(done)}/{n_folds}",
+                "folds": f"{len(trained)}/{experiment.n_folds}",
                 "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
                 "metric": np.nan if metric is None else metric,
                 "seconds": training_seconds(experiment),
@@ -61,7 +58,7 @@ def training_seconds(experiment: Experiment) -> float:
 
     Pauses between an interruption and its --resume do not count; folds trained at the same time count each.
     """
-    paths = map(experiment.history, range(experiment.config["data"]["n_folds"]))
+    paths = map(experiment.history, range(experiment.n_folds))
     epochs = [epoch for path in paths if path.exists() for epoch in read_history(path)]
     return float(np.nansum([epoch.seconds for epoch in epochs]))
 

@@ -1,58 +1,35 @@
-"""The directory of a run: config, command, commit, log, results, and the paths of the rest.
+"""The directory of a run: its name, the paths in it, log, results and locks.
 
 <experiments_dir>/<label>-<8 hex digits of the config's digest>/
+What it begins with is written by toolkit.runs.records.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
-import shlex
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 from ops.errors import DataError
+from toolkit.runs.config import RunConfig, read_config
 from toolkit.system import console, processes
 from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
 from toolkit.system.suggestions import nearest_path
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def config_digest(config: dict[str, Any]) -> str:
-    """8 hex digits of a config; the same for equal configs."""
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of all sections by their flags' names; a list as text, but for the class names' number."""
-    settings = {}
-    for section in ("network", "data", "train"):
-        for name, value in config[section].items():
-            if name == "classes":
-                name, value = "n_classes", len(value)
-            settings[name] = json.dumps(value) if isinstance(value, list | dict) else value
-    return settings
 
 
 class Experiment:
     """An experiment's directory; several processes may write to one at the same time."""
 
-    def __init__(self, directory: str | Path, config: dict[str, Any]):
+    def __init__(self, directory: str | Path, config: RunConfig):
         self.directory, self.config = Path(directory), config
 
     @classmethod
-    def start(
-        cls, config: dict[str, Any], experiments_dir: str | Path, argv: Sequence[str], resume: bool
-    ) -> Experiment:
+    def start(cls, config: RunConfig, experiments_dir: str | Path, resume: bool) -> Experiment:
         """Creates the experiment of a config, or with `resume` joins it.
 
         Raises DataError where it exists and `resume` is off. What torchrun starts again resumes what it
@@ -73,38 +50,43 @@ class Experiment:
         with experiment.locked():
             remove_leftovers(directory)
             remove_leftovers(experiment.path("predictions"), "submission.csv")
-            experiment._write_or_check_config()
-            commands = experiment.path("command")
-            earlier = commands.read_text() if commands.exists() else ""
-            write_text(commands, earlier + shlex.join(argv) + "\n")
-            if not experiment.path("commit_hash").exists():
-                write_text(experiment.path("commit_hash"), _commit_hash() + "\n")
         return experiment
 
+    @classmethod
+    def directory_of(cls, config: RunConfig, experiments_dir: str | Path) -> Path:
+        """Where a config's experiment is or would be; of an earlier version it has another digest."""
+        directory = Path(experiments_dir) / f"{config.label}-{config.digest()}"
+        if not directory.exists():
+            for path, earlier in cls._of_label(config.label, experiments_dir):
+                if config.is_of(earlier):
+                    return path
+        return directory
+
     @staticmethod
-    def directory_of(config: dict[str, Any], experiments_dir: str | Path) -> Path:
-        return Path(experiments_dir) / f"{config['label']}-{config_digest(config)}"
+    def _of_label(label: str, experiments_dir: str | Path) -> Iterator[tuple[Path, RunConfig]]:
+        for path in sorted(Path(experiments_dir).glob(f"{label}-*/config.json")):
+            with contextlib.suppress(DataError):  # not this run's to judge
+                yield path.parent, read_config(path)
 
     @classmethod
-    def check_startable(cls, config: dict[str, Any], experiments_dir: str | Path, resume: bool) -> None:
+    def check_startable(cls, config: RunConfig, experiments_dir: str | Path, resume: bool) -> None:
         """What `start` would refuse, found before anything long begins and without writing."""
-        directory = cls.directory_of(config, experiments_dir)
         if Path(experiments_dir).exists() and not Path(experiments_dir).is_dir():
             raise DataError(f"{experiments_dir}: expected a folder for experiments, found a file")
+        directory = cls.directory_of(config, experiments_dir)
         if directory.exists() and not resume and not cls._started_by_this_launch(config, experiments_dir):
             raise cls._exists(directory)
 
     @classmethod
-    def nearest_to(cls, config: dict[str, Any], experiments_dir: str | Path) -> str | None:
+    def nearest_to(cls, config: RunConfig, experiments_dir: str | Path) -> str | None:
         """Where a config has no experiment yet: the one of the same label that differs least, in words."""
         if cls.directory_of(config, experiments_dir).exists():
             return None
-        own, nearest = settings_of(config), []
-        for path in sorted(Path(experiments_dir).glob(f"{config['label']}-*/config.json")):
-            with contextlib.suppress(DataError, KeyError, AttributeError):  # not this run's to judge
-                there = settings_of(cls.load(path.parent).config)
-                names = [name for name in {**own, **there} if own.get(name) != there.get(name)]
-                nearest.append((len(names), path.parent, names, there))
+        own, nearest = config.settings(), []
+        for directory, config_there in cls._of_label(config.label, experiments_dir):
+            there = config_there.settings()
+            names = [name for name in {**own, **there} if own.get(name) != there.get(name)]
+            nearest.append((len(names), directory, names, there))
         if not nearest:
             return "no experiment of this label"
         _, directory, names, there = min(nearest, key=lambda found: found[:2])
@@ -112,7 +94,7 @@ class Experiment:
         return f"the nearest, {directory}, differs in {differing}"
 
     @classmethod
-    def _started_by_this_launch(cls, config: dict[str, Any], experiments_dir: str | Path) -> bool:
+    def _started_by_this_launch(cls, config: RunConfig, experiments_dir: str | Path) -> bool:
         launch = processes.launch()
         if launch is None or launch.restarts == 0:
             return False
@@ -136,20 +118,15 @@ class Experiment:
                 f"{directory}: expected an experiment's directory with a config.json, found none{near}; "
                 "give the path that the training script printed"
             )
-        config = read_json(path, "an experiment's configuration")
-        if not isinstance(config, dict) or not {"network", "data", "train", "label"} <= set(config):
-            raise DataError(f"{path}: expected the sections network, data, train and label")
-        return cls(directory, config)
+        return cls(directory, read_config(path))
 
-    def _write_or_check_config(self) -> None:
-        path = self.path("config.json")
-        if not path.exists():
-            write_json(path, self.config)
-        elif read_json(path, "an experiment's configuration") != self.config:
-            raise DataError(
-                f"{path}: differs from the configuration of this command though the directory's name is "
-                "the same; move the directory away, or give another --label"
-            )
+    @property
+    def classes(self) -> list[str]:
+        return self.config.data.classes
+
+    @property
+    def n_folds(self) -> int:
+        return self.config.data.n_folds
 
     def path(self, *parts: str) -> Path:
         return self.directory.joinpath(*parts)
@@ -197,16 +174,26 @@ class Experiment:
         path = self.path("results.json")
         return read_json(path, "an experiment's results") if path.exists() else {}
 
-    def finished_folds(self) -> list[int]:
+    def fold_results(self) -> dict[int, dict[str, Any]]:
+        """What is recorded of each fold whose training has ended: metric, best_epoch, ..."""
+        results = self.results()
+        recorded = {fold: results.get(f"fold{fold}", {}) for fold in range(self.n_folds)}
+        return {fold: found for fold, found in recorded.items() if "metric" in found}
+
+    def trained_folds(self) -> list[int]:
         """The folds whose training has ended; DataError where there is none, a warning where some lack."""
-        n_folds, results = self.config["data"]["n_folds"], self.results()
-        done = [fold for fold in range(n_folds) if "metric" in results.get(f"fold{fold}", {})]
-        if not done:
+        trained = list(self.fold_results())
+        if not trained:
             raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
-        if len(done) < n_folds and processes.is_main():
-            missing = sorted(set(range(n_folds)) - set(done))
-            console.warn(f"folds {missing} are not finished; predicting with {done}")
-        return done
+        if len(trained) < self.n_folds and processes.is_main():
+            missing = sorted(set(range(self.n_folds)) - set(trained))
+            console.warn(f"folds {missing} are not finished; predicting with {trained}")
+        return trained
+
+    def is_finished(self, fold: int, parts: tuple[str, ...]) -> bool:
+        """Whether a fold is trained and its predictions of these parts (val, test) are there."""
+        names = [f"{part}_preds_fold_{fold}" for part in parts]
+        return fold in self.fold_results() and all(self.predictions(name).exists() for name in names)
 
     def record(self, **results: Any) -> None:
         """Merges results into results.json, which other processes may write, too."""
@@ -264,22 +251,3 @@ def _drop_inherited_locks() -> None:
 
 
 os.register_at_fork(after_in_child=_drop_inherited_locks)
-
-
-def _commit_hash() -> str:
-    """The commit of this code, or 'unknown' outside a git checkout."""
-    return _git("rev-parse", "HEAD") or "unknown"
-
-
-def _git(*arguments: str) -> str:
-    """What git prints in this repository; empty where there is none."""
-    try:
-        return subprocess.run(
-            ["git", "-C", str(REPOSITORY), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -17,8 +17,8 @@ from toolkit.clips.tables import write_table
 class EpochResult:
     """What training and validation found in an epoch; the rate is that of its last step.
 
-    seconds: by the clock, since the epoch before was recorded, or since the run began or was resumed; NaN
-    in records of older versions.
+    seconds: by the clock, of its training, validation and models saved; of a resumed epoch since then. NaN in
+    records of older versions.
     """
 
     epoch: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops.errors import DataError
-from toolkit.clips.labels import truth_of
+from toolkit.clips.truth import truth_of
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, read_predictions
 
@@ -33,7 +33,7 @@ def out_of_fold_predictions(experiment: Experiment, folds: Sequence[int]) -> lis
             f"{experiment.directory}: expected out-of-fold predictions of {len(folds)} folds, found none of "
             f"{missing}; finish its training with --resume"
         )
-    return [read_predictions(path, experiment.config["data"]["classes"]) for path in paths]
+    return [read_predictions(path, experiment.classes) for path in paths]
 
 
 def read_out_of_fold(
@@ -42,7 +42,7 @@ def read_out_of_fold(
     """The predictions of these folds; DataError, with the remedy, where train_df lacks one of the clips."""
     tables = out_of_fold_predictions(experiment, folds)
     fnames = [fname for table in tables for fname in table.fnames]
-    classes = experiment.config["data"]["classes"]
+    classes = experiment.classes
     remedy = f"it is not the one that {experiment.directory} was trained on; {remedy}"
     truth = truth_of(train_df, fnames, classes, remedy) > 0.5
     rows = np.repeat(folds, [len(table.fnames) for table in tables])

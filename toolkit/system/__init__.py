@@ -1,0 +1,1 @@
+"""Files written whole, signals, the processes of torchrun, the console, and what a process computes with."""

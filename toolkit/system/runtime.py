@@ -1,14 +1,51 @@
-"""Mixed precision and compilation of a network's blocks; its front end stays as it is."""
+"""Where and how a process computes: device, loader processes, mixed precision, compilation."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from toolkit.system.options import option
+
 COMPILERS = ("c++", "g++", "clang++")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What a run computes with and what it reports; none of it but amp and compile rounds otherwise.
+
+    device: of the network. parallel: what the processes of torchrun share.
+    """
+
+    device: torch.device
+    num_workers: int = option("processes that load clips; 0 loads in the main process", 4, low=0)
+    amp: bool = option(
+        "compute in bfloat16 where that is safe; front end, heads and loss stay float32", False
+    )
+    compile: bool = option(
+        "torch.compile: a minute or two to begin with, then faster; needs a C++ compiler", False
+    )
+    log_interval: int = option("batches between reports", 10, low=1)
+    save_every: int | None = option(
+        "keep the model of every N-th epoch, too; without it the best, the last and the final one are kept",
+        None,
+        low=1,
+    )
+    parallel: str = option(
+        "what the processes of torchrun share: the batches of each fold, or the folds",
+        "batches",
+        choices=("batches", "folds"),
+    )
+
+    @property
+    def pin_memory(self) -> bool:
+        return self.device.type == "cuda"
 
 
 def missing_compiler() -> str | None:
@@ -23,15 +60,26 @@ def missing_compiler() -> str | None:
     )
 
 
-def accelerate(model: nn.Module, device: torch.device, amp: bool, compile_network: bool) -> None:
+def accelerate(model: nn.Module, runtime: Runtime) -> None:
     """Runs model.classify in bfloat16 where that is safe (amp), compiled, or both, from now on.
 
     Weights, state_dict and the classify of other networks stay as they are. bfloat16 has the exponents
     of float32, so that gradients need no scaling.
     """
     classify = model.classify
-    if compile_network:
+    if runtime.compile:
         classify = torch.compile(classify)
-    if amp:
-        classify = torch.autocast(device.type, dtype=torch.bfloat16)(classify)
+    if runtime.amp:
+        classify = torch.autocast(runtime.device.type, dtype=torch.bfloat16)(classify)
     model.classify = classify
+
+
+@contextmanager
+def unaccelerated(model: nn.Module) -> Iterator[None]:
+    """Within it the network computes as it would without accelerate: in float32, not compiled."""
+    accelerated = vars(model).pop("classify", None)
+    try:
+        yield
+    finally:
+        if accelerated is not None:
+            model.classify = accelerated

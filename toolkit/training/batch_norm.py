@@ -1,4 +1,4 @@
-"""BatchNorm statistics taken anew: after each epoch of training, and of the very clips to predict.
+"""BatchNorm statistics recomputed: after each epoch of training, and from the very clips to predict.
 
 The running average that training leaves is not what evaluation needs. Global pooling gives values that hardly
 differ between the clips of a batch but do between batches, each normalised by its own statistics; the head's
@@ -13,8 +13,8 @@ arXiv:1603.04779; measured by Schneider et al. 2020, arXiv:2006.16971, and Nado 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -22,98 +22,130 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ops.errors import DataError
-from ops.transforms import Augmentation
-from toolkit.clips.loading import Clip, TrainingDataset, make_loader
+from toolkit.clips.loading import Clip, Segments, TrainingDataset, make_loader
+from toolkit.runs.config import RunConfig
 from toolkit.system import processes
+from toolkit.system.interruption import StopRequest
+from toolkit.system.runtime import Runtime, unaccelerated
 from toolkit.training.replicas import share_weights
 
-LEAST_CLIPS = 8
-MOST_CLIPS = 2048  # to predict; by then the statistics have settled
+MIN_CLIPS = 8
+MAX_CLIPS = 2048  # to predict; by then the statistics have settled
 REFRESHING_CLIPS = 256  # after each epoch
 
 
-def refreshing_loader(
-    clips: Sequence[Clip], config: dict[str, Any], fold: int, num_workers: int, pin_memory: bool
-) -> DataLoader:
+def refreshing_loader(clips: Sequence[Clip], config: RunConfig, fold: int, runtime: Runtime) -> DataLoader:
     """Batches of up to REFRESHING_CLIPS of a fold's training clips, for refresh_head after every epoch."""
-    return _segments(clips, config, fold, REFRESHING_CLIPS, num_workers, pin_memory, persistent=True)
+    dataset, batches = _segments(clips, config, fold, REFRESHING_CLIPS)
+    return make_loader(dataset, batches, runtime, persistent=True)
 
 
-def refresh_head(model: nn.Module, loader: DataLoader, device: torch.device) -> None:
-    """Takes the statistics of the last group of norms anew, the others as they are."""
-    _take_statistics(model, model.norm_groups()[-1:], loader, device)
-    share_weights(model)
+def refresh_head(
+    model: nn.Module, loader: DataLoader, device: torch.device, stop: StopRequest | None = None
+) -> None:
+    """Recomputes the statistics of the last group of norms, the others stay as they are.
+
+    stop is looked at before each batch. Interrupted, or after any error, all statistics are what they were.
+    """
+    with _restored_on_error(model):
+        _recompute_statistics(model, model.norm_groups()[-1:], loader, device, stop)
+        share_weights(model)
 
 
 def adapt_batch_norms(
-    model: nn.Module, clips: Sequence[Clip], config: dict[str, Any], num_workers: int, device: torch.device
+    model: nn.Module,
+    clips: Sequence[Clip],
+    config: RunConfig,
+    runtime: Runtime,
+    stop: StopRequest | None = None,
 ) -> None:
-    """Replaces the running statistics of an evaluating network by those of the clips, in place.
+    """Replaces the running statistics of an evaluating network by those of the clips, in place, in float32.
 
     The clips come as training would show them without augmentation, in batches of its batch_size and
     segments of at most its max_audio_length, since its own statistics are those of such batches: all of
-    them, or MOST_CLIPS drawn from them, whatever the order of the table. Unreadable clips are left out.
-    Raises DataError where fewer than LEAST_CLIPS are left.
+    them, or MAX_CLIPS drawn from them, whatever the order of the table. Unreadable clips are left out.
+    Raises DataError where fewer than MIN_CLIPS are left; after any error the statistics are what they were.
 
     Args:
         model: (signal, lengths) -> logits, on its device, with norm_groups().
         config: of the experiment that trained it.
     """
     # Every process of a run reads the same clips: on GPUs their batch norms wait for each other.
-    loader = _segments(clips, config, 0, MOST_CLIPS, num_workers, device.type == "cuda")
-    n_own = _take_statistics(model, model.norm_groups(), loader, device)
-    share_weights(model)  # the same to the last bit
-    require_enough(processes.from_main(lambda: n_own), "clips that can be read")
+    dataset, batches = _segments(clips, config, 0, MAX_CLIPS)
+    loader = make_loader(dataset, batches, runtime)
+    with _restored_on_error(model), unaccelerated(model):
+        n_own = _recompute_statistics(model, model.norm_groups(), loader, runtime.device, stop)
+        share_weights(model)  # the same to the last bit
+        require_enough(processes.from_main(lambda: n_own), "clips that can be read")
 
 
 def require_enough(n_clips: int, what: str) -> None:
-    """Raises DataError where so many clips (`what` they are) are too few to take statistics of."""
-    if n_clips < LEAST_CLIPS:
+    """Raises DataError where so many clips (`what` they are) are too few to compute statistics from."""
+    if n_clips < MIN_CLIPS:
         raise DataError(
-            f"--adapt_batch_norm takes statistics of the clips to predict: expected at least {LEAST_CLIPS} "
+            f"--adapt_batch_norm takes statistics of the clips to predict: expected at least {MIN_CLIPS} "
             f"{what}, found {n_clips}; leave the flag out"
         )
 
 
 def _segments(
-    clips: Sequence[Clip],
-    config: dict[str, Any],
-    fold: int,
-    most: int,
-    num_workers: int,
-    pin_memory: bool,
-    persistent: bool = False,
-) -> DataLoader:
-    """Whole batches (a smaller one would count as much as the others) of up to `most` clips."""
-    data, train = config["data"], config["train"]
+    clips: Sequence[Clip], config: RunConfig, fold: int, max_clips: int
+) -> tuple[TrainingDataset, list[list[tuple[int, int]]]]:
+    """Whole batches (a smaller one would count as much as the others) of up to max_clips clips."""
+    train = config.train
     clips = sorted(clips, key=lambda clip: (clip.fname, str(clip.path)))
-    dataset = TrainingDataset(clips, Augmentation(), 0, data["max_audio_length"], train["seed"], fold)
-    order = np.random.default_rng([train["seed"], fold]).permutation(len(clips))
-    size = max(1, min(train["batch_size"], len(order)))
-    n_used = min(len(order), max(most, size)) // size * size
-    batches = [[(0, int(index)) for index in order[at : at + size]] for at in range(0, n_used, size)]
-    return make_loader(dataset, batches, num_workers, pin_memory, persistent)
+    dataset = TrainingDataset(clips, Segments(config.data.max_audio_length, train.seed, fold))
+    order = np.random.default_rng([train.seed, fold]).permutation(len(clips))
+    size = max(1, min(train.batch_size, len(order)))
+    n_used = min(len(order), max(max_clips, size)) // size * size
+    return dataset, [[(0, int(index)) for index in order[at : at + size]] for at in range(0, n_used, size)]
 
 
-def _take_statistics(
-    model: nn.Module, groups: Sequence[list[nn.Module]], loader: DataLoader, device: torch.device
+def _recompute_statistics(
+    model: nn.Module,
+    groups: Sequence[list[nn.Module]],
+    loader: DataLoader,
+    device: torch.device,
+    stop: StopRequest | None,
 ) -> int:
-    """A pass a group: the mean of its batches' statistics. Returns the number of clips read in a pass."""
+    """One pass for each group: the mean of its batches' statistics. Returns the number of clips of a pass."""
     model.eval()
     n_read = 0
     for group in groups:
-        momenta = [norm.momentum for norm in group]
-        for norm in group:
-            norm.num_batches_tracked.zero_()
-            norm.momentum = None  # the mean over batches; the first one replaces what was there
-            norm.train()
         n_read = 0
-        with torch.no_grad():
+        with _accumulating(group), torch.no_grad():
             for batch in loader:
+                if stop is not None:
+                    stop.check()
                 n_read += len(batch["index"])
                 if len(batch["index"]):
                     model(batch["signal"].to(device, non_blocking=True), batch["lengths"])
-        for norm, momentum in zip(group, momenta, strict=True):
+    return n_read
+
+
+@contextmanager
+def _accumulating(norms: Sequence[nn.Module]) -> Iterator[None]:
+    """Within it the norms average the statistics of the batches they see, the first one replacing theirs."""
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.num_batches_tracked.zero_()
+            norm.momentum = None
+            norm.train()
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
-    return n_read
+
+
+@contextmanager
+def _restored_on_error(model: nn.Module) -> Iterator[None]:
+    buffers = [buffer for group in model.norm_groups() for norm in group for buffer in norm.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    except BaseException:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+        raise

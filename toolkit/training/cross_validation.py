@@ -1,84 +1,81 @@
-"""The order of steps of a cross-validated run: one fold after the other, then the summary.
-
-Each fold is toolkit.training.fold's.
-"""
+"""A cross-validated run: what it begins with, one fold after the other, then the summary."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from ops.metrics import lwlrap
-from toolkit.clips.splits import Tables, load_tables, split_fold
-from toolkit.clips.tables import write_table
-from toolkit.runs.clip_record import record_clips
-from toolkit.runs.experiment import Experiment, settings_of
-from toolkit.runs.noisy_folds import folds_of_noisy_clips, record_noisy_folds, record_validation_folds, united
+from toolkit.clips.splits import Splits
+from toolkit.runs.clips import load_splits
+from toolkit.runs.config import RunConfig, SubmissionConfig
+from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import average, read_predictions, write_predictions
+from toolkit.runs.records import begin, folds_that_see, merge_seen, seen_noisy_clips
 from toolkit.runs.summaries import write_hparams
 from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
+from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
-from toolkit.training.fold import BuildNetwork, Runtime, finite, fold_is_finished, run_fold, show
+from toolkit.training.fold import BuildNetwork, finite, format_metric, run_fold
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one command asks of a run.
+
+    Attributes:
+        argv: the command line.
+        how_to_train_the_rest: of the folds that are not among `folds`; {} stands for their numbers.
+    """
+
+    folds: Sequence[int]
+    argv: Sequence[str]
+    experiments_dir: str = "experiments"
+    resume: bool = False
+    submission: SubmissionConfig = field(default_factory=SubmissionConfig)
+    how_to_train_the_rest: str = "the same command with --folds {} --resume trains them"
 
 
 def run_folds(
-    config: dict[str, Any],
-    folds: Sequence[int],
-    build_network: BuildNetwork,
-    runtime: Runtime,
-    *,
-    experiments_dir: str,
-    resume: bool,
-    sample_submission: str | None,
-    test_data_dir: str | None,
-    argv: Sequence[str],
-    others: str = "the same command with --folds {} --resume trains them",
+    config: RunConfig, session: Session, build_network: BuildNetwork, runtime: Runtime
 ) -> Experiment:
-    """A whole training command: the given folds of a config's experiment, then the summary.
-
-    others: what to tell of the folds that are not among these; {} stands for their numbers.
+    """A whole training command: the folds of a session of a config's experiment, then the summary.
 
     Under torchrun all processes return the experiment; rank 0 alone reads and writes it, but with
     parallel "folds", where every process takes some of the folds and none waits for another.
     """
+    where, resume = session.experiments_dir, session.resume
     with processes.joined(runtime.device), StopRequest() as stop:
-        processes.from_main(lambda: Experiment.check_startable(config, experiments_dir, resume))
-        tables = load_tables(config["data"], sample_submission, test_data_dir)
-        split_fold(tables, config["data"], folds[0])  # too few clips: said before anything begins
-        seen = united(folds_of_noisy_clips(tables, config["data"]), warm_start.check(config, tables, folds))
+        processes.from_main(lambda: Experiment.check_startable(config, where, resume))
+        splits = load_splits(config.data, session.submission)
+        seen = folds_that_see(splits)
+        if config.train.init_from:
+            earlier = warm_start.check(config, splits, session.folds)
+            seen = merge_seen(seen, seen_noisy_clips(earlier))
 
         def start() -> Experiment:
-            elsewhere = Experiment.nearest_to(config, experiments_dir) if resume else None
+            elsewhere = Experiment.nearest_to(config, where) if resume else None
             if elsewhere:
                 console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
-            experiment = Experiment.start(config, experiments_dir, argv, resume)
+            experiment = Experiment.start(config, where, resume)
             experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
-            _record_skipped(experiment, tables.skipped)
-            record_noisy_folds(experiment, seen)
-            record_clips(experiment, tables)
-            record_validation_folds(experiment, tables)
-            if tables.known_bad:
-                experiment.log(
-                    f"warning: {len(tables.known_bad)} curated clips are known to be wrong "
-                    f"({', '.join(tables.known_bad)}); leave them out with --drop_known_bad"
-                )
+            begin(experiment, splits, seen, session.argv, runtime.device)
             return experiment
 
         experiment = processes.from_main(start)
         apart = runtime.parallel == "folds"
-        own = folds[processes.rank() :: processes.world_size()] if apart else folds
+        own = session.folds[processes.rank() :: processes.world_size()] if apart else session.folds
         with processes.alone() if apart else nullcontext():
             for fold in own:
                 with ExitStack() as claim:
                     processes.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
-                    run_fold(fold, tables, experiment, build_network, runtime, stop)
-            elsewhere = set(folds) - set(own)
-            processes.from_main(lambda: summarise_folds(tables, experiment, others, elsewhere))
+                    run_fold(fold, splits, experiment, build_network, runtime, stop)
+            elsewhere = set(session.folds) - set(own)
+            processes.from_main(lambda: _summarise(splits, experiment, session, elsewhere))
     return experiment
 
 
@@ -87,62 +84,56 @@ def _company(runtime: Runtime) -> str:
     return f", {n} processes share the {runtime.parallel}" if n > 1 else ""
 
 
-def _record_skipped(experiment: Experiment, skipped: list[tuple[str, str, str]]) -> None:
-    if skipped:
-        frame = pd.DataFrame(skipped, columns=["table", "fname", "error"])
-        with experiment.locked():
-            write_table(experiment.path("skipped_clips.csv"), frame)
-        experiment.log(
-            f"warning: {len(skipped)} unusable or known bad clips are left out, see skipped_clips.csv"
-        )
-
-
-def summarise_folds(
-    tables: Tables, experiment: Experiment, others: str, elsewhere: Collection[int] = ()
+def _summarise(
+    splits: Splits, experiment: Experiment, session: Session, elsewhere: Collection[int] = ()
 ) -> None:
-    """Once every fold is there: lwlrap over all out-of-fold predictions, and submission.csv.
+    """Once every fold is finished: lwlrap over all out-of-fold predictions, and submission.csv.
 
-    others as in run_folds; elsewhere: folds that other processes of this command train, the last of which
-    does this.
+    elsewhere: folds that other processes of this command train, the last of which does this.
     """
-    n_folds = experiment.config["data"]["n_folds"]
+    n_folds = experiment.n_folds
     with experiment.locked():
-        done = [fold for fold in range(n_folds) if fold_is_finished(experiment, tables, fold)]
-    if len(done) < n_folds:
-        _show_settings(experiment, len(done))
-        missing = sorted(set(range(n_folds)) - set(done))
-        listed = " ".join(map(str, missing))
-        how = others.format(listed)
-        if set(missing) <= set(elsewhere):
-            how = "other processes train them"
-        what = "the overall metric and submission.csv follow" if tables.test else "the overall metric follows"
-        experiment.log(f"still to come: folds {listed} ({how}); {what} with the last of them")
+        finished = [fold for fold in range(n_folds) if experiment.is_finished(fold, splits.parts)]
+    if len(finished) < n_folds:
+        _write_hparams(experiment, len(finished))
+        _tell_unfinished(splits, experiment, session, set(range(n_folds)) - set(finished), elsewhere)
         return
     tables_of = {
         part: [
-            read_predictions(experiment.predictions(f"{part}_preds_fold_{k}"), tables.classes) for k in done
+            read_predictions(experiment.predictions(f"{part}_preds_fold_{fold}"), splits.classes)
+            for fold in finished
         ]
-        for part in (["val", "test"] if tables.test else ["val"])
+        for part in splits.parts
     }
-    labels = {clip.fname: clip.labels for clip in tables.curated}
-    fnames = [fname for table in tables_of["val"] for fname in table.fnames]
-    truth = np.stack([labels[fname] for fname in fnames])
-    metric = lwlrap(truth, np.concatenate([table.probabilities for table in tables_of["val"]]))
-    if tables.test:
+    labels = {clip.fname: clip.labels for clip in splits.curated}
+    truth = np.stack([labels[fname] for table in tables_of["val"] for fname in table.fnames])
+    metric = finite(lwlrap(truth, np.concatenate([table.probabilities for table in tables_of["val"]])))
+    if splits.test:
         submission = average(tables_of["test"])
         with experiment.locked():
             write_predictions(experiment.predictions("submission"), submission)
-    experiment.record(metric=finite(metric))
-    _show_settings(experiment, len(done))
-    experiment.log(f"all {n_folds} folds: lwlrap {show(finite(metric))} over out-of-fold predictions")
+    experiment.record(metric=metric)
+    _write_hparams(experiment, n_folds)
+    experiment.log(f"all {n_folds} folds: lwlrap {format_metric(metric)} over out-of-fold predictions")
 
 
-def _show_settings(experiment: Experiment, n_done: int) -> None:
+def _tell_unfinished(
+    splits: Splits, experiment: Experiment, session: Session, missing: set[int], elsewhere: Collection[int]
+) -> None:
+    listed = " ".join(map(str, sorted(missing)))
+    how = session.how_to_train_the_rest.format(listed)
+    if missing <= set(elsewhere):
+        how = "other processes train them"
+    what = "the overall metric and submission.csv follow" if splits.test else "the overall metric follows"
+    experiment.log(f"still to come: folds {listed} ({how}); {what} with the last of them")
+
+
+def _write_hparams(experiment: Experiment, n_finished: int) -> None:
     """Settings and metrics so far, for TensorBoard's HParams."""
-    results = experiment.results()
     # TensorBoard orders metrics by name: the final one comes first.
-    metrics = {f"metric_{name}": results[name]["metric"] for name in results if name.startswith("fold")}
-    shown = {"metric": results.get("metric"), **metrics}
-    shown = {name: value for name, value in shown.items() if value is not None}
+    of_folds = {f"metric_fold{fold}": found["metric"] for fold, found in experiment.fold_results().items()}
+    metrics = {"metric": experiment.results().get("metric"), **of_folds}
+    known = {name: value for name, value in metrics.items() if value is not None}
     with experiment.locked():
-        write_hparams(experiment.path("summaries", "hparams"), settings_of(experiment.config), shown, n_done)
+        folder = experiment.path("summaries", "hparams")
+        write_hparams(folder, experiment.config.settings(), known, n_finished)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
+from ops.batch_augmentation import to_device
+from ops.batching import TrainingBatches
 from ops.errors import DataError
 from ops.logits import sigmoid
 from ops.losses import LOSSES
@@ -22,10 +25,9 @@ from ops.metrics import lwlrap
 from ops.optimization import learning_rates, make_optimizer
 from ops.transforms import Augmentation
 from toolkit.clips.checks import raise_if_any
-from toolkit.clips.loading import Clip, TrainingDataset, training_loader
+from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
 from toolkit.clips.problems import MAX_NAMED
-from toolkit.clips.splits import Tables, split_fold
-from toolkit.prediction.shards import predict_together, share_clips
+from toolkit.clips.splits import Splits
 from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import EpochResult, record_epoch
@@ -33,242 +35,271 @@ from toolkit.runs.predictions import Predictions, write_predictions
 from toolkit.runs.summaries import FoldSummaries, NoSummaries
 from toolkit.system import processes
 from toolkit.system.interruption import GRACE_SECONDS, Interrupted, StopRequest
-from toolkit.system.runtime import accelerate
+from toolkit.system.runtime import Runtime, accelerate
 from toolkit.training.batch_norm import adapt_batch_norms, refresh_head, refreshing_loader, require_enough
+from toolkit.training.evaluation import Evaluation, Evaluator, portion_of, raise_errors, validation_metrics
 from toolkit.training.replicas import share_weights
-from toolkit.training.trainer import Trainer, validation_metrics
+from toolkit.training.trainer import Recipe, Trainer
 
-BuildNetwork = Callable[[dict[str, Any]], nn.Module]
+BuildNetwork = Callable[[dict[str, Any]], nn.Module]  # the config's section network -> a network
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """What does not change the result: where and how a run computes, what it reports.
+class FoldJob:
+    """What training a fold needs beside its number.
 
-    parallel: what the processes of torchrun share, the "batches" of each fold or the "folds".
+    model: on its device. stop: looked at wherever the state is whole.
     """
 
-    device: torch.device
-    num_workers: int
-    log_interval: int
-    save_every: int
-    parallel: str = "batches"
+    number: int
+    model: nn.Module
+    experiment: Experiment
+    splits: Splits
+    runtime: Runtime
+    stop: StopRequest
 
     @property
-    def pin_memory(self) -> bool:
-        return self.device.type == "cuda"
-
-
-def fold_is_finished(experiment: Experiment, tables: Tables, fold: int) -> bool:
-    wanted = [f"val_preds_fold_{fold}"] + ([f"test_preds_fold_{fold}"] if tables.test else [])
-    recorded = experiment.results().get(f"fold{fold}", {})
-    return "metric" in recorded and all(experiment.predictions(name).exists() for name in wanted)
+    def clips(self):
+        return self.splits.folds[self.number]
 
 
 def run_fold(
     fold: int,
-    tables: Tables,
+    splits: Splits,
     experiment: Experiment,
     build_network: BuildNetwork,
     runtime: Runtime,
     stop: StopRequest,
 ) -> None:
     """Trains a fold (or what is left of it), predicts with its best model, records its results."""
-    if processes.from_main(lambda: fold_is_finished(experiment, tables, fold)):
+    if processes.from_main(lambda: experiment.is_finished(fold, splits.parts)):
         experiment.log(f"fold {fold}: finished before, nothing to do")
         return
-    config = experiment.config
-    training, validation = split_fold(tables, config["data"], fold)
-    experiment.log(f"fold {fold}: {len(training)} training and {len(validation)} validation clips")
-    if config["train"].get("adapt_batch_norm"):  # not only after hours of training
-        for clips, what in ((validation, "validation"), (tables.holdout, "holdout"), (tables.test, "test")):
-            if clips:
-                require_enough(len(clips), f"{what} clips in fold {fold}")
-    torch.manual_seed(config["train"]["seed"] + fold)
-    model = build_network(config["network"])
-    if config["train"].get("init_from"):
-        earlier = Experiment.load(config["train"]["init_from"]["experiment"])
+    config, clips = experiment.config, splits.folds[fold]
+    experiment.log(
+        f"fold {fold}: {len(clips.training)} training and {len(clips.validation)} validation clips"
+    )
+    if config.train.adapt_batch_norm:  # not only after hours of training
+        predicted = {"validation": clips.validation, "holdout": splits.holdout, "test": splits.test}
+        for what, of_part in predicted.items():
+            if of_part:
+                require_enough(len(of_part), f"{what} clips in fold {fold}")
+    torch.manual_seed(config.train.seed + fold)
+    model = build_network(config.network)
+    if config.train.init_from:
+        earlier = Experiment.load(config.train.init_from.experiment)
         load_weights(model, earlier.checkpoint(fold, "best_model"))
     model.to(runtime.device)
-    accelerate(model, runtime.device, config["train"]["amp"], config["train"]["compile"])
-    best = processes.from_main(lambda: _trained_before(experiment, fold))
-    if best is None:
-        best = _train(fold, model, training, validation, tables.classes, experiment, runtime, stop)
+    accelerate(model, runtime)
+    job = FoldJob(fold, model, experiment, splits, runtime, stop)
+    best_epoch = processes.from_main(lambda: _epoch_of_trained(experiment, fold))
+    if best_epoch is None:
+        best_epoch = _FoldTraining(job).run()
+    _predict_with_best(job, best_epoch)
 
-    processes.from_main(lambda: load_weights(model, experiment.checkpoint(fold, "best_model")) and None)
-    share_weights(model)
-    # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
-    results = {"metric": None, "best_epoch": best["best_epoch"]}
-    for name, clips, fnames, metric in (
-        (f"val_preds_fold_{fold}", validation, None, "metric"),
-        (f"holdout_preds_fold_{fold}", tables.holdout, None, "holdout_metric"),
-        (f"test_preds_fold_{fold}", tables.test, tables.test_fnames, None),
-    ):
-        if clips:
-            logits, errors = _predict(model, clips, name, config, runtime, stop)
-            if metric or len(errors) == len(clips):
-                raise_if_any(
-                    list(errors.values()), config["data"]["train_df"] if metric else "the test table"
+
+def _epoch_of_trained(experiment: Experiment, fold: int) -> int | None:
+    """The best epoch of a fold that lacks predictions alone; its last.pth need not be there."""
+    recorded = experiment.fold_results().get(fold)
+    is_there = recorded is not None and experiment.checkpoint(fold, "best_model").exists()
+    return recorded["best_epoch"] if is_there else None
+
+
+class DeviceBatches:
+    """A loader's batches on the device, augmented there; `order` says which batches an epoch has."""
+
+    def __init__(self, loader: DataLoader, order: TrainingBatches, device: torch.device):
+        self.loader, self.order, self.device = loader, order, device
+
+    def __iter__(self) -> Iterator[dict]:
+        for batch in self.loader:
+            raise_errors(batch)
+            yield to_device(batch, self.device)
+
+
+class _FoldTraining:
+    """The epochs of a fold, from last.pth on where there is one."""
+
+    def __init__(self, job: FoldJob):
+        self.job, config, runtime = job, job.experiment.config, job.runtime
+        self.train = train = config.train
+        self.batches = DeviceBatches(*_training_batches(job), runtime.device)
+        n_batches = self.batches.order.n_batches
+        steps_per_epoch = math.ceil(n_batches / train.accumulation_steps)
+        rates = learning_rates(train.scheduler, steps_per_epoch * train.epochs, steps_per_epoch, train.lr)
+        loss_fn = LOSSES[train.loss]
+        self.trainer = Trainer(
+            job.model,
+            make_optimizer(train.optimizer, job.model.parameters(), train.lr, train.weight_decay),
+            Recipe(loss_fn, rates, train.accumulation_steps, train.seed + job.number),
+            runtime.device,
+            job.stop,
+        )
+        self._resume()
+        n_classes = len(job.splits.classes)
+        self.evaluator = Evaluator([job.model], n_classes, runtime.device, loss_fn, job.stop)
+        self.to_validate = portion_of(job.clips.validation, train.batch_size, runtime, persistent=True)
+        self.to_refresh = refreshing_loader(job.clips.training, config, job.number, runtime)
+        self.summaries = NoSummaries()
+        if processes.is_main():
+            progress = self.trainer.progress
+            from_step = progress.epoch * n_batches + progress.batch
+            self.summaries = FoldSummaries(job.experiment.summaries(job.number), config.features, from_step)
+
+    def _resume(self) -> None:
+        job, last = self.job, self.job.experiment.checkpoint(self.job.number, "last")
+        state = processes.from_main(lambda: load_checkpoint(last) if last.exists() else None)
+        if state is not None:
+            self.trainer.load_state(state)
+            self._note_saved()
+            progress = self.trainer.progress
+            where = f"epoch {progress.epoch}, batch {progress.batch}"
+            job.experiment.log(f"fold {job.number}: resumed at {where}")
+
+    def run(self) -> int:
+        """Trains until the last epoch; returns the best one."""
+        job, progress = self.job, self.trainer.progress
+        try:
+            while progress.epoch < self.train.epochs:
+                self._run_epoch()
+        except Interrupted:
+            if self.trainer.is_whole:  # not forced in the midst of a batch
+                self._save_last()
+                job.experiment.log(
+                    f"fold {job.number}: interrupted in epoch {progress.epoch}, batch {progress.batch}"
                 )
-            good = [row for row in range(len(clips)) if row not in errors]
-            if errors:
-                experiment.log(
-                    f"warning: {len(errors)} test clips cannot be read and get the mean of the others: "
-                    f"{'; '.join(str(error) for error in list(errors.values())[:MAX_NAMED])}"
-                )
-            named = [clips[row].fname for row in good]
-            predictions = Predictions(named, tables.classes, sigmoid(logits[good]))
-            if fnames is not None:
-                predictions = predictions.completed(fnames)
-            if processes.is_main():
-                write_predictions(experiment.predictions(name), predictions)
-            if metric:
-                results[metric] = finite(lwlrap(np.stack([clip.labels for clip in clips]), logits))
-    processes.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
-    experiment.log(f"fold {fold}: {', '.join(f'{k} {show(v)}' for k, v in results.items())}")
+            processes.wait_until_saved(GRACE_SECONDS)
+            raise
+        finally:
+            self.summaries.close()
+        return progress.best_epoch
+
+    def _run_epoch(self) -> None:
+        job, trainer, progress = self.job, self.trainer, self.trainer.progress
+        epoch, started = progress.epoch, time.monotonic()
+        name = f"fold {job.number} epoch {epoch}"
+        train_loss, train_lwlrap = trainer.train_epoch(
+            self.batches, job.runtime.log_interval, self.summaries, f"{name} training"
+        )
+        refresh_head(job.model, self.to_refresh, job.runtime.device, job.stop)
+        evaluation = self.evaluator.score_together(self.to_validate, f"{name} validation")
+        metric, per_class = self._validation_metrics(evaluation)
+        step = (epoch + 1) * self.batches.order.n_batches
+        self.summaries.validation(step, evaluation.loss, metric, per_class, job.splits.classes)
+        # A validation fold without labels has no metric: then the last epoch counts as the best.
+        if not metric <= progress.best_metric:
+            progress.best_metric = metric if math.isfinite(metric) else -math.inf
+            progress.best_epoch = epoch
+            self._save_model("best_model", metric=finite(metric))
+        if job.runtime.save_every and (epoch + 1) % job.runtime.save_every == 0:
+            self._save_model(f"model_on_epoch_{epoch}")
+        if epoch + 1 == self.train.epochs:
+            self._save_model("final_model")
+        seconds = round(time.monotonic() - started, 3)
+        result = EpochResult(
+            epoch, train_loss, train_lwlrap, evaluation.loss, metric, trainer.learning_rate, seconds
+        )
+        processes.from_main(lambda: record_epoch(job.experiment.history(job.number), result))
+        progress.epoch, progress.batch = epoch + 1, 0
+        self._save_last()  # last of all: a run killed before it repeats the epoch
+        job.experiment.log(_report(job.number, result, progress.best_epoch == epoch))
+
+    def _validation_metrics(self, evaluation: Evaluation) -> tuple[float, np.ndarray]:
+        """lwlrap, overall and by class, of the validation clips."""
+        raise_if_any(list(evaluation.errors.values()), self.job.experiment.config.data.train_df)
+        if not np.isfinite(evaluation.logits).all():
+            raise DataError(
+                "the network's scores of the validation clips are not finite after epoch "
+                f"{self.trainer.progress.epoch}; {self.trainer.last_saved}lower the learning rate"
+            )
+        truth = np.stack([clip.labels for clip in self.job.clips.validation])
+        return validation_metrics(truth, evaluation.logits[0])
+
+    def _save_model(self, name: str, **content: Any) -> None:
+        self._save(name, model=self.job.model.state_dict(), epoch=self.trainer.progress.epoch, **content)
+
+    def _save_last(self) -> None:
+        self._save("last", **self.trainer.state())
+        self._note_saved()
+
+    def _save(self, name: str, **content: Any) -> None:
+        if processes.is_main():
+            experiment = self.job.experiment
+            content = {"network": experiment.config.network, "classes": self.job.splits.classes, **content}
+            save_checkpoint(experiment.checkpoint(self.job.number, name), content)
+
+    def _note_saved(self) -> None:
+        path = self.job.experiment.checkpoint(self.job.number, "last")
+        self.trainer.last_saved = f"the last good state is in {path}; "
 
 
-def _trained_before(experiment: Experiment, fold: int) -> dict[str, Any] | None:
-    """What is recorded of a fold that lacks predictions alone; its last.pth need not be there."""
-    recorded = experiment.results().get(f"fold{fold}", {})
-    done = "metric" in recorded and experiment.checkpoint(fold, "best_model").exists()
-    return recorded if done else None
-
-
-def _train(
-    fold: int,
-    model: nn.Module,
-    training: list[Clip],
-    validation: list[Clip],
-    classes: list[str],
-    experiment: Experiment,
-    runtime: Runtime,
-    stop: StopRequest,
-) -> dict[str, Any]:
-    """Trains until the last epoch, from last.pth where there is one; returns the final progress."""
-    data, train = experiment.config["data"], experiment.config["train"]
-    augmentation = Augmentation(
-        **{name: train[name] for name in ("p_mixup", "p_aug", "effects", "p_shuffle", "p_silence")}
-    )
+def _training_batches(job: FoldJob) -> tuple[DataLoader, TrainingBatches]:
+    """The fold's augmented training clips."""
+    config = job.experiment.config
+    train = config.train
+    augmentation = Augmentation(train.p_mixup, train.p_aug, train.effects, train.p_shuffle, train.p_silence)
     dataset = TrainingDataset(
-        training,
+        job.clips.training,
+        Segments(config.data.max_audio_length, train.seed, job.number),
         augmentation,
-        train["switch_off_augmentations_on"],
-        data["max_audio_length"],
-        train["seed"],
-        fold,
+        train.switch_off_augmentations_on,
         on_device=augmentation.can_draw_ahead,
     )
-    loader, batches = training_loader(dataset, train["batch_size"], runtime.num_workers, runtime.pin_memory)
-    loss_fn = LOSSES[train["loss"]]
-    steps_per_epoch = math.ceil(batches.n_batches / train["accumulation_steps"])
-    rates = learning_rates(
-        train["scheduler"], steps_per_epoch * train["epochs"], steps_per_epoch, train["lr"]
-    )
-    trainer = Trainer(
-        model,
-        make_optimizer(train["optimizer"], model.parameters(), train["lr"], train["weight_decay"]),
-        loss_fn,
-        rates,
-        train["accumulation_steps"],
-        train["seed"] + fold,
-        runtime.device,
-        stop,
-    )
-    last = experiment.checkpoint(fold, "last")
-    state = processes.from_main(lambda: load_checkpoint(last) if last.exists() else None)
-    if state is not None:
-        trainer.load_state(state)
-        experiment.log(
-            f"fold {fold}: resumed at epoch {trainer.progress.epoch}, batch {trainer.progress.batch}"
-        )
-    progress = trainer.progress
-    truth = np.stack([clip.labels for clip in validation])
-    to_validate = share_clips(
-        validation, train["batch_size"], runtime.num_workers, runtime.device, persistent=True
-    )
-    to_refresh = refreshing_loader(training, experiment.config, fold, runtime.num_workers, runtime.pin_memory)
-    summaries = NoSummaries()
-    if processes.is_main():
-        from_step = progress.epoch * batches.n_batches + progress.batch
-        features = experiment.config["network"]["features"]
-        summaries = FoldSummaries(experiment.summaries(fold), features, from_step)
-
-    def save(name: str, **state: Any) -> None:
-        if not processes.is_main():
-            return
-        content = {"network": experiment.config["network"], "classes": classes, **state}
-        save_checkpoint(experiment.checkpoint(fold, name), content)
-
-    began = time.monotonic()
-    try:
-        while progress.epoch < train["epochs"]:
-            epoch = progress.epoch
-            name = f"fold {fold} epoch {epoch}"
-            train_loss, train_lwlrap = trainer.train_epoch(
-                loader, batches, runtime.log_interval, summaries, f"{name} training"
-            )
-            refresh_head(model, to_refresh, runtime.device)
-            logits, valid_loss, errors = predict_together(
-                [model], to_validate, len(classes), runtime.device, f"{name} validation", loss_fn, stop
-            )
-            raise_if_any(list(errors.values()), data["train_df"])
-            _require_finite(logits, epoch, "validation clips")
-            metric, per_class = validation_metrics(truth, logits[0])
-            summaries.validation((epoch + 1) * batches.n_batches, valid_loss, metric, per_class, classes)
-            rate, seconds = float(rates[progress.step - 1]), time.monotonic() - began
-            result = EpochResult(epoch, train_loss, train_lwlrap, valid_loss, metric, rate, round(seconds, 3))
-            began = time.monotonic()
-            processes.from_main(lambda: record_epoch(experiment.history(fold), result))  # noqa: B023
-            # A validation fold without labels has no metric: then the last epoch counts as the best.
-            if not metric <= progress.best_metric:
-                progress.best_metric = metric if math.isfinite(metric) else -math.inf
-                progress.best_epoch = epoch
-                save("best_model", model=model.state_dict(), epoch=epoch, metric=finite(metric))
-            if (epoch + 1) % runtime.save_every == 0:
-                save(f"model_on_epoch_{epoch}", model=model.state_dict(), epoch=epoch)
-            if epoch + 1 == train["epochs"]:
-                save("final_model", model=model.state_dict(), epoch=epoch)
-            progress.epoch, progress.batch = epoch + 1, 0
-            save("last", **trainer.state())  # last of all: a run killed before it repeats the epoch
-            experiment.log(_report(fold, result, progress.best_epoch == epoch))
-    except Interrupted:
-        if not stop.forced:  # the weights are those after a whole optimizer step
-            save("last", **trainer.state())
-            experiment.log(f"fold {fold}: interrupted in epoch {progress.epoch}, batch {progress.batch}")
-        processes.wait_until_saved(GRACE_SECONDS)
-        raise
-    finally:
-        summaries.close()
-    return vars(progress)
+    return training_loader(dataset, train.batch_size, job.runtime)
 
 
-def _predict(
-    model: nn.Module,
-    clips: list[Clip],
-    name: str,
-    config: dict[str, Any],
-    runtime: Runtime,
-    stop: StopRequest,
-) -> tuple[np.ndarray, dict[int, DataError]]:
-    """(clips, classes) logits of whole clips, with batch norms adapted to them where that is asked for.
+def _predict_with_best(job: FoldJob, best_epoch: int) -> None:
+    """The best model's predictions of the validation, holdout and test clips, and the metrics of these."""
+    fold, experiment, splits = job.number, job.experiment, job.splits
+    best = experiment.checkpoint(fold, "best_model")
+    processes.from_main(lambda: load_weights(job.model, best) and None)
+    share_weights(job.model)
+    # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
+    results: dict[str, Any] = {"metric": _predict_part(job, "val", job.clips.validation)}
+    results["best_epoch"] = best_epoch
+    if splits.holdout:
+        results["holdout_metric"] = _predict_part(job, "holdout", splits.holdout)
+    if splits.test:
+        _predict_part(job, "test", splits.test)
+    processes.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
+    listed = ", ".join(f"{name} {format_metric(value)}" for name, value in results.items())
+    experiment.log(f"fold {fold}: {listed}")
 
-    And the errors of those that cannot be read, by row.
+
+def _predict_part(job: FoldJob, part: str, clips: list[Clip]) -> float | None:
+    """Writes the predictions of whole clips; their lwlrap, None where they have no labels.
+
+    Labelled clips must be readable; of test clips those that are not get the mean of the others.
     """
-    batch_size, n_classes = config["train"]["batch_size"], config["network"]["n_classes"]
-    if config["train"].get("adapt_batch_norm"):
-        adapt_batch_norms(model, clips, config, runtime.num_workers, runtime.device)
-    share = share_clips(clips, batch_size, runtime.num_workers, runtime.device)
-    logits, _, errors = predict_together([model], share, n_classes, runtime.device, name, stop=stop)
-    return logits[0], errors
-
-
-def _require_finite(logits: np.ndarray, epoch: int, what: str) -> None:
-    if not np.isfinite(logits).all():
-        raise DataError(
-            f"the network's scores of the {what} are not finite after epoch {epoch}; the last good state "
-            "is in last.pth. Lower the learning rate"
+    name, experiment = f"{part}_preds_fold_{job.number}", job.experiment
+    evaluation = _score(job, clips, name)
+    errors, is_labelled = evaluation.errors, part != "test"
+    if is_labelled or len(errors) == len(clips):
+        table = experiment.config.data.train_df if is_labelled else "the test table"
+        raise_if_any(list(errors.values()), table)
+    logits = evaluation.logits[0]
+    readable = [row for row in range(len(clips)) if row not in errors]
+    if errors:
+        first = "; ".join(str(error) for error in list(errors.values())[:MAX_NAMED])
+        experiment.log(
+            f"warning: {len(errors)} test clips cannot be read and get the mean of the others: {first}"
         )
+    fnames = [clips[row].fname for row in readable]
+    predictions = Predictions(fnames, job.splits.classes, sigmoid(logits[readable]))
+    if not is_labelled:
+        predictions = predictions.completed(job.splits.test_fnames)
+    if processes.is_main():
+        write_predictions(experiment.predictions(name), predictions)
+    return finite(lwlrap(np.stack([clip.labels for clip in clips]), logits)) if is_labelled else None
+
+
+def _score(job: FoldJob, clips: list[Clip], description: str) -> Evaluation:
+    """Scores of whole clips, with batch norms adapted to them where that is asked for."""
+    config, runtime = job.experiment.config, job.runtime
+    if config.train.adapt_batch_norm:
+        adapt_batch_norms(job.model, clips, config, runtime, job.stop)
+    evaluator = Evaluator([job.model], config.n_classes, runtime.device, stop=job.stop)
+    return evaluator.score_together(portion_of(clips, config.train.batch_size, runtime), description)
 
 
 def _report(fold: int, result: EpochResult, is_best: bool) -> str:
@@ -284,5 +315,5 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def show(value: float | int | None) -> str:
+def format_metric(value: float | int | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "undefined" if value is None else str(value)

@@ -1,5 +1,7 @@
 """Training's flags: defaults, usage errors before anything is read or written, devices."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from command_lines import usage_error
 from networks.classifiers import NetworkConfig
 from real_processes import environments
 from toolkit.cli import training_flags
+from toolkit.cli.parser import make_parser
+from toolkit.system.options import option
 
 REQUIRED = [
     "--train_df=no.csv",
@@ -18,6 +22,9 @@ REQUIRED = [
     "--optimizer=adam",
     "--aggregation_type=max",
 ]
+
+
+NOISY = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +49,7 @@ REQUIRED = [
         (["--folds", "0", "--noisy_train_df=a.csv"], "--noisy_train_data_dir"),
         (["--folds", "0", "--share_noisy"], "--noisy_train_df"),
         (["--folds", "0", "--cross_fit_noisy"], "--noisy_train_df"),
-        (["--folds", "0", "--cross_fit_noisy", "--share_noisy"], "not allowed with"),
+        (["--folds", "0", "--cross_fit_noisy", "--share_noisy", *NOISY], "give one of them"),
         (["--folds", "0", "--test_data_dir=test"], "--sample_submission"),
         (["--folds", "0", "--start_deep_supervision_on=5"], "0 to 4"),
         (["--folds", "0", "--features=mel_2048_1024_16"], "at least 32 features"),
@@ -75,7 +82,7 @@ def test_defaults_are_those_of_the_published_solution():
         "epochs": 100,
         "scheduler": "steplr_1_0.5",
         "accumulation_steps": 1,
-        "save_every": 1,
+        "save_every": None,
         "num_conv_blocks": 5,
         "start_deep_supervision_on": 2,
         "conv_base_depth": 64,
@@ -99,26 +106,55 @@ def test_defaults_are_those_of_the_published_solution():
 
 RUNTIME_FLAGS = {
     *("folds", "device", "num_workers", "resume", "log_interval", "save_every", "experiments_dir"),
-    *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet"),
+    *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet", "runtime"),
     "init_from",  # in the config where it is given: tests/toolkit/training/test_warm_start.py
 }
 
 
 @pytest.mark.parametrize("script, kind", [(train_2d_cnn, "2d"), (train_hierarchical_cnn, "1d")])
 def test_every_flag_reaches_the_config_or_the_runtime(script, kind):
-    noisy = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy", "--cross_fit_noisy"]
-    args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm", *noisy])
-    config = training_flags.training_config(args, kind, {"a": 0, "b": 1})
-    placed = {*config["network"], *config["data"], *config["train"], *RUNTIME_FLAGS}
-    renamed = {"no_frequency_encoding"}  # stored as frequency_encoding
-    assert set(vars(args)) <= placed | renamed
-    NetworkConfig(**config["network"])
-    assert config["network"].get("frequency_encoding", True) is True
+    args = script.parse_args([*REQUIRED, "--folds", "0", "--adapt_batch_norm", "--cross_fit_noisy", *NOISY])
+    config = training_flags.run_config_of(args, NetworkConfig, kind, classes=["a", "b"])
+    placed = {*config.network, *vars(config.data), *vars(config.train), *RUNTIME_FLAGS}
+    assert set(vars(args)) <= placed
+    NetworkConfig(**config.network)
+    assert config.network.get("frequency_encoding", True) is True
+    assert config.data.cross_fit_noisy and config.train.adapt_batch_norm and config.data.classes == ["a", "b"]
 
 
 def test_frequency_encoding_can_be_left_out():
     args = train_2d_cnn.parse_args([*REQUIRED, "--folds", "0", "--no_frequency_encoding"])
-    assert training_flags.training_config(args, "2d", {"a": 0})["network"]["frequency_encoding"] is False
+    assert training_flags.network_section(args, NetworkConfig, "2d", 1)["frequency_encoding"] is False
+
+
+def test_a_field_of_a_dataclass_is_a_flag_and_nothing_else_is_needed(capsys):
+    """With its default, its limits, its choices and what --help says of it."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        needed: str = option("a text", choices=("red", "blue"))
+        share: float = option("a share", 0.5, low=0, below=1)
+        count: int | None = option("a number", None, low=1)
+        loud: bool = option("sound", False)
+        fast: bool = option("slow down", True)
+        hidden: int = 3
+
+    parser = make_parser("Try.")
+    training_flags.add_flags(parser.add_argument_group("try"), Config)
+    found = Config(**training_flags.values_of(parser.parse_args(["--needed=red"]), Config))
+    assert found == Config(needed="red")
+    given = ["--needed=blue", "--share=0.25", "--count=2", "--loud", "--no_fast"]
+    found = Config(**training_flags.values_of(parser.parse_args(given), Config))
+    assert found == Config(needed="blue", share=0.25, count=2, loud=True, fast=False)
+    for wrong in (
+        [],
+        ["--needed=green"],
+        [*given, "--share=1"],
+        [*given, "--count=0"],
+        [*given, "--hidden=4"],
+    ):
+        usage_error(capsys, parser.parse_args, wrong)
+    assert "a share (default: 0.5)" in parser.format_help()
 
 
 def test_one_fold_is_a_usage_error(training_flags, capsys):

@@ -3,8 +3,8 @@
 import pytest
 
 from ops.errors import DataError
-from toolkit.clips import checks
-from toolkit.clips.checks import known_bad_clips
+from toolkit.clips import report
+from toolkit.clips.report import known_bad_clips
 
 
 def test_the_six_of_fsdkaggle2019():
@@ -20,7 +20,7 @@ def test_any_folder_and_format_counts():
 
 
 def test_without_the_list_only_the_flag_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(checks, "KNOWN_BAD_CLIPS", tmp_path / "none.csv")
+    monkeypatch.setattr(report, "KNOWN_BAD_CLIPS", tmp_path / "none.csv")
     assert known_bad_clips(["f76181c4.wav"]) == {}
     with pytest.raises(DataError, match="none.csv: expected a CSV table .*does not exist"):
         known_bad_clips(["f76181c4.wav"], must_exist=True)

@@ -6,14 +6,12 @@ import pytest
 from ops.errors import DataError
 from toolkit.clips.labels import (
     class_index,
-    class_map_of_table,
     decode_labels,
     encode_labels,
     join_labels,
     load_class_map,
     make_class_map,
     split_labels,
-    truth_of,
 )
 from toolkit.system.files import write_json
 
@@ -156,17 +154,5 @@ def test_decoded_labels_encode_the_same():
     np.testing.assert_array_equal(encode_labels(cells, CLASS_MAP, "t.csv", map(str, range(50))), rows)
 
 
-def test_the_class_map_of_names_and_of_a_table(tmp_path):
+def test_the_class_map_of_names():
     assert class_index(["Run", "Bark"]) == {"Run": 0, "Bark": 1}
-    (tmp_path / "t.csv").write_text('fname,labels\na,"Run,Bark"\nb,Meow\n')
-    assert class_map_of_table(tmp_path / "t.csv") == CLASS_MAP
-
-
-def test_truth_is_in_the_order_of_clips_and_classes_and_names_what_the_table_lacks(tmp_path):
-    table = tmp_path / "t.csv"
-    table.write_text('fname,labels\na,"Run,Bark"\nb,Meow\nc,\n')
-    assert truth_of(table, ["c", "a"], ["Meow", "Run", "Bark"]).tolist() == [[0, 0, 0], [0, 1, 1]]
-    with pytest.raises(DataError, match=r"t\.csv: .* all 3 clips .* none of 'd' \(2 missing in all\); ask"):
-        truth_of(table, ["a", "d", "e"], list(CLASS_MAP), "ask")
-    with pytest.raises(DataError, match=r"t\.csv: label 'Run' of clip 'a' not in the class map"):
-        truth_of(table, ["a"], ["Bark"])

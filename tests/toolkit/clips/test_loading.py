@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
 from ops.transforms import Augmentation
 from toolkit.clips import loading
-from toolkit.clips.loading import Clip, EvaluationDataset, TrainingDataset, evaluation_loader, training_loader
+from toolkit.clips.loading import Clip, EvaluationDataset, Segments, TrainingDataset, training_loader
+from toolkit.system.runtime import Runtime
 
 SCALE = 2**14  # sample i of every file is i / SCALE: a sample says where it was
 SEGMENT = 4410
@@ -39,7 +41,13 @@ def bad_clip(request, tmp_path):
 
 
 def dataset_of(clips, augmentation=None, switch_off_on=20, seconds=0.1, seed=3, fold=1):
-    return TrainingDataset(clips, augmentation or Augmentation(), switch_off_on, seconds, seed, fold)
+    return TrainingDataset(
+        clips, Segments(seconds, seed, fold), augmentation or Augmentation(), switch_off_on
+    )
+
+
+def runtime(workers):
+    return Runtime(device=torch.device("cpu"), num_workers=workers)
 
 
 def starts(dataset, epoch=0):
@@ -120,7 +128,7 @@ def test_access_in_any_order_gives_the_same_samples(clips):
 @pytest.mark.needs_sox
 def test_workers_do_not_change_samples(clips):
     """Every augmentation on: none, one and two workers give the same bytes, in each epoch."""
-    loaders = [training_loader(dataset_of(clips, EVERYTHING), 3, workers, False) for workers in (0, 1, 2)]
+    loaders = [training_loader(dataset_of(clips, EVERYTHING), 3, runtime(workers)) for workers in (0, 1, 2)]
     for epoch in range(2):
         alone, one, two = (epoch_of(*loader, epoch) for loader in loaders)
         assert sorted(alone) == list(range(len(clips)))
@@ -133,13 +141,13 @@ def test_two_workers_do_not_repeat_random_numbers(clips):
     """Copies of one long clip under many names: every segment and MixUp is another one."""
     copies = [replace(clips[7], fname=f"copy{k}.wav") for k in range(16)]
     for augmentation in (Augmentation(), Augmentation(p_mixup=1)):
-        loader, batches = training_loader(dataset_of(copies, augmentation), 2, 2, False)
+        loader, batches = training_loader(dataset_of(copies, augmentation), 2, runtime(2))
         audio = [row[0] for epoch in range(2) for row in epoch_of(loader, batches, epoch).values()]
         assert len(audio) == len(set(audio)) == 32
 
 
 def test_resumed_epoch_gives_the_rest_of_its_batches(clips):
-    loader, batches = training_loader(dataset_of(clips, Augmentation(p_mixup=1)), 3, 0, False)
+    loader, batches = training_loader(dataset_of(clips, Augmentation(p_mixup=1)), 3, runtime(0))
     batches.set_epoch(1)
     whole = [batch["signal"] for batch in loader]
     batches.set_epoch(1, first_batch=2)
@@ -202,7 +210,7 @@ def test_from_switch_off_on_there_is_only_the_random_segment(clips):
 
 def test_switching_off_reaches_persistent_workers(clips):
     dataset = dataset_of(clips, Augmentation(p_silence=1), switch_off_on=1)
-    loader, batches = training_loader(dataset, 4, 2, False)
+    loader, batches = training_loader(dataset, 4, runtime(2))
     before, after = (epoch_of(loader, batches, epoch) for epoch in (0, 1))
     for index in range(len(clips)):
         steps = [np.diff(np.frombuffer(e[index][0], np.float32)) * SCALE for e in (before, after)]
@@ -211,7 +219,7 @@ def test_switching_off_reaches_persistent_workers(clips):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_unreadable_clip_is_in_the_batchs_errors(clips, bad_clip, workers):
-    loader, batches = training_loader(dataset_of([*clips[:3], bad_clip]), 4, workers, False)
+    loader, batches = training_loader(dataset_of([*clips[:3], bad_clip]), 4, runtime(workers))
     batches.set_epoch(0)
     [batch] = loader
     [(index, error)] = batch["errors"]
@@ -235,16 +243,3 @@ def test_evaluation_takes_the_whole_clip_as_it_is(clips):
         assert found == index and (sample.fname, sample.is_noisy) == (clip.fname, clip.is_noisy)
         np.testing.assert_array_equal(sample.audio * SCALE, np.arange(clip.n_samples))
         np.testing.assert_array_equal(sample.labels, clip.labels)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_loader_gives_every_clip_once(clips, bad_clip, workers):
-    table = [replace(clip, labels=None) for clip in clips[:3]] + [bad_clip, *clips[3:]]
-    batches = list(evaluation_loader(table, 1, workers, False))  # of such short clips four a batch
-    assert [index for batch in batches for index in batch["index"].tolist()] == [8, 7, 6, 5, 4, 2, 1, 0]
-    assert [index for batch in batches for index, _ in batch["errors"]] == [3]
-    for batch in batches:
-        expected = [table[index] for index in batch["index"].tolist()]
-        assert batch["fnames"] == [clip.fname for clip in expected]
-        assert batch["lengths"].tolist() == [clip.n_samples for clip in expected]
-    assert batches[0]["labels"].shape == (4, 3) and batches[-1]["labels"] is None

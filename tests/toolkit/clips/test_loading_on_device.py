@@ -7,8 +7,8 @@ import soundfile
 from drawn_batches import CPU, EVERYTHING, rows_of, sample
 from ops.batch_augmentation import to_device
 from ops.sampling import SAMPLE_RATE
-from ops.transforms import Augmentation
-from toolkit.clips.loading import Clip, TrainingDataset, training_loader
+from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
+from toolkit.system.runtime import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def clips(tmp_path_factory):
 
 
 def epoch_of(clips, workers, epoch, switch_off_on=9):
-    dataset = TrainingDataset(clips, EVERYTHING, switch_off_on, 1.0, 3, 1, on_device=True)
-    loader, batches = training_loader(dataset, 4, workers, False)
+    dataset = TrainingDataset(clips, Segments(1.0, 3, 1), EVERYTHING, switch_off_on, on_device=True)
+    loader, batches = training_loader(dataset, 4, Runtime(device=CPU, num_workers=workers))
     batches.set_epoch(epoch)
     moved = [to_device(batch, CPU) for batch in loader]
     return [(b["index"].tolist(), b["labels"].tolist(), [row.numpy() for row in rows_of(b)]) for b in moved]
@@ -40,7 +40,7 @@ def test_workers_do_not_change_samples(clips):
 
 
 def test_samples_are_those_of_the_same_data_set_augmented_by_itself(clips):
-    by_itself = TrainingDataset(clips, EVERYTHING, 9, 1.0, 3, 1)
+    by_itself = TrainingDataset(clips, Segments(1.0, 3, 1), EVERYTHING, 9)
     for index, labels, rows in epoch_of(clips, 0, 5):
         for clip, label, row in zip(index, labels, rows, strict=True):
             expected = by_itself[5, clip][1]
@@ -49,7 +49,7 @@ def test_samples_are_those_of_the_same_data_set_augmented_by_itself(clips):
 
 
 def test_from_switch_off_on_there_is_only_the_segment(clips):
-    plain = TrainingDataset(clips, Augmentation(), 9, 1.0, 3, 1)
+    plain = TrainingDataset(clips, Segments(1.0, 3, 1))
     for index, _, rows in epoch_of(clips, 0, 1, switch_off_on=1):
         for clip, row in zip(index, rows, strict=True):
             assert row.tobytes() == plain[1, clip][1].audio.tobytes()

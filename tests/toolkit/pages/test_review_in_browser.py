@@ -3,8 +3,10 @@
 import pytest
 
 from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
-from toolkit.clips.splits import load_tables
+from run_configs import run_config
 from toolkit.clips.tables import read_table
+from toolkit.runs.clips import load_splits
+from toolkit.runs.config import SubmissionConfig
 
 pytestmark = pytest.mark.needs_chromium
 
@@ -127,18 +129,13 @@ def test_decisions_by_keyboard_and_what_training_reads(review, browser):
     }
     assert save(browser) == expected
     path, folder = str(browser.downloads / "relabeled_reviewed.csv"), str(review.clips)
-    data = {
-        "classes": CLASSES,
+    paths = {
         "train_df": path,
         "train_data_dir": folder,
         "noisy_train_df": path,
         "noisy_train_data_dir": folder,
-        "skip_bad_clips": False,
-        "kfold_seed": 0,
-        "max_samples": None,
-        "holdout_size": 0,
     }
-    clips = load_tables(data, None, None).noisy
+    clips = load_splits(run_config(classes=CLASSES, **paths).data, SubmissionConfig()).noisy
     assert [clip.fname for clip in clips] == list(expected) and clips[1].labels.tolist() == [0, 1, 0, 1]
     browser.press("up", "up", "u")  # the clip that was dropped as the fourth
     assert save(browser)[FNAMES[4]] == AFTER[4]

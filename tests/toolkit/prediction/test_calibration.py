@@ -10,6 +10,7 @@ import relabel_noisy_data
 from made_scores import CLASSES, shifted_clips
 from ops.calibration import fit_calibration
 from ops.errors import DataError
+from run_configs import run_config
 from toolkit.prediction.calibration import calibration_of
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, write_predictions
@@ -25,9 +26,8 @@ def experiment(tmp_path):
     pd.DataFrame({"fname": fnames, "labels": cells}).to_csv(table, index=False)
     directory = tmp_path / "experiment"
     (directory / "predictions").mkdir(parents=True)
-    data = {"classes": CLASSES, "n_folds": 2, "train_df": str(table)}
-    config = {"network": {}, "data": data, "train": {}, "label": "x"}
-    (directory / "config.json").write_text(json.dumps(config))
+    config = run_config(classes=CLASSES, train_df=str(table))
+    (directory / "config.json").write_text(json.dumps(config.to_json()))
     (directory / "results.json").write_text('{"fold0": {"metric": 0.5}, "fold1": {"metric": 0.5}}')
     for fold in (0, 1):
         rows = slice(fold, None, 2)

@@ -1,13 +1,20 @@
 """Prediction in shards: by several processes, killed, and of another prediction."""
 
+import shutil
 import signal
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import torch
 
-from real_processes import torchrun
+from real_processes import on_two_ranks, torchrun
+from tiny_models import TinyModel
+from toolkit.clips.loading import Clip
 from toolkit.prediction import shards
+from toolkit.system import processes
+from toolkit.system.runtime import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +107,47 @@ def test_shards_of_another_prediction_are_refused(zygote, prediction_flags, tmp_
     assert zygote.run_ranks(prediction_flags("out.csv"), script="predict_2d_cnn") == [1, 1]
     assert zygote.output().count("expected shards of a prediction, found something else") == 1
     assert (folder / "thesis.txt").exists()
+
+
+def test_the_same_names_in_another_folder_are_other_clips(toy, zygote, prediction_flags, tmp_path):
+    """As denoised copies: their scores are not those of the clips that were scored before."""
+    flags = prediction_flags("out.csv")
+    pids = zygote.start_ranks(flags, script="predict_2d_cnn", kill_at_write=4)
+    assert -signal.SIGKILL in [zygote.wait(pid) for pid in pids]
+    assert list(tmp_path.glob("out.csv.shards/shard_*.npz"))
+    copies = tmp_path / "copies"
+    shutil.copytree(toy.folder / "train_noisy", copies)
+    elsewhere = [flag for flag in flags if not flag.startswith("--test_data_dir")]
+    assert zygote.run([*elsewhere, f"--test_data_dir={copies}"], script="predict_2d_cnn") == 1
+    assert "holds shards of a prediction of other clips, networks or flags" in zygote.output()
+    assert zygote.run(flags, script="predict_2d_cnn") == 3, zygote.output()
+
+
+def test_a_second_prediction_of_the_same_processes_hands_out_its_own_shards(tmp_path):
+    clips = []
+    for row in range(5):
+        path = tmp_path / f"{row}.wav"
+        soundfile.write(path, np.full(100 + row, 0.1 * row), 44100, subtype="FLOAT")
+        clips.append(Clip(path.name, path, 100 + row))
+    cpu = torch.device("cpu")
+
+    def work(rank):
+        with processes.joined(cpu):
+            scorer = shards.ShardedScorer([TinyModel()], 2, Runtime(device=cpu, num_workers=0))
+            return [scorer.score(clips, 1, tmp_path / f"{name}.csv") for name in ("first", "second")]
+
+    (first, second), others = on_two_ranks(work)
+    assert others == [None, None]
+    np.testing.assert_array_equal(first[0], second[0])
+    assert np.isfinite(first[0]).all() and first[0].shape == (1, 5, 2)
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_killed_at_any_write_no_mean_is_left_that_could_pass_for_a_prediction(
+    zygote, prediction_flags, tmp_path, number
+):
+    """The list of clips that cannot be read is there before the table whose rows of theirs are means."""
+    flags = prediction_flags("out.csv")
+    assert zygote.wait(zygote.start(flags, script="predict_2d_cnn", kill_at_write=number)) == -signal.SIGKILL
+    is_listed = (tmp_path / "out.csv.bad_clips.csv").exists()
+    assert is_listed or not (tmp_path / "out.csv").exists()

@@ -6,6 +6,7 @@ import math
 import pandas as pd
 import pytest
 
+from run_configs import run_config
 from toolkit.runs.comparison import find_experiments, sorted_by, table_of
 from toolkit.runs.history import EpochResult, record_epoch
 
@@ -22,8 +23,8 @@ EPOCH = (0.5, 0.25, 0.5, 0.25, 1e-4)
 )
 def test_seconds_of_all_epochs(folds, expected, tmp_path):
     (tmp_path / "a-0a1b2c3d/history").mkdir(parents=True)
-    config = {"network": {}, "data": {"n_folds": 5, "classes": ["Bark"]}, "train": {}, "label": "a"}
-    (tmp_path / "a-0a1b2c3d/config.json").write_text(json.dumps(config))
+    config = run_config("a", n_folds=5)
+    (tmp_path / "a-0a1b2c3d/config.json").write_text(json.dumps(config.to_json()))
     for fold, epochs in enumerate(folds):
         for epoch, seconds in enumerate(epochs):
             path = tmp_path / f"a-0a1b2c3d/history/fold_{fold}.csv"

@@ -5,13 +5,15 @@ import torch
 
 from ops.losses import lsep_loss
 from tiny_networks import LENGTHS, network, signal
-from toolkit.system.runtime import accelerate, missing_compiler
+from toolkit.system.runtime import Runtime, accelerate, missing_compiler, unaccelerated
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("kind, aggregation_type", [("2d", "max"), ("1d", "rnn")])
 def test_mixed_precision_is_close_and_scores_and_weights_stay_float32(kind, aggregation_type):
     plain, fast = network(kind, aggregation_type), network(kind, aggregation_type)
-    accelerate(fast, torch.device("cpu"), amp=True, compile_network=False)
+    accelerate(fast, Runtime(device=CPU, amp=True))
     with torch.inference_mode():
         expected, logits = plain(signal(), LENGTHS), fast(signal(), LENGTHS)
     assert logits.dtype == torch.float32 and not torch.equal(logits, expected)
@@ -30,8 +32,18 @@ def test_mixed_precision_is_close_and_scores_and_weights_stay_float32(kind, aggr
 
 def test_classify_of_other_networks_stays_as_it_is():
     fast, other = network(), network()
-    accelerate(fast, torch.device("cpu"), amp=True, compile_network=False)
+    accelerate(fast, Runtime(device=CPU, amp=True))
     assert "classify" in vars(fast) and "classify" not in vars(other)
+
+
+def test_within_unaccelerated_the_network_is_the_plain_one():
+    plain, fast = network(), network()
+    accelerate(fast, Runtime(device=CPU, amp=True))
+    with torch.inference_mode():
+        rounded = fast(signal(), LENGTHS)
+        with unaccelerated(fast):
+            assert torch.equal(fast(signal(), LENGTHS), plain(signal(), LENGTHS))
+        assert torch.equal(fast(signal(), LENGTHS), rounded)
 
 
 @pytest.mark.slow
@@ -39,7 +51,7 @@ def test_classify_of_other_networks_stays_as_it_is():
 def test_compiled_network_gives_the_same_scores_for_any_length():
     torch._dynamo.reset()
     plain, fast = network(blocks=1), network(blocks=1)
-    accelerate(fast, torch.device("cpu"), amp=False, compile_network=True)
+    accelerate(fast, Runtime(device=CPU, compile=True))
     with torch.inference_mode():
         for n_clips in (3, 2):
             batch = signal()[:n_clips, : 10_000 * n_clips]

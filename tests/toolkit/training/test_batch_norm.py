@@ -1,4 +1,4 @@
-"""BatchNorm statistics: --adapt_batch_norm, and those taken anew after each epoch."""
+"""BatchNorm statistics: --adapt_batch_norm, and those recomputed after each epoch."""
 
 import json
 import shutil
@@ -14,10 +14,14 @@ import predict_2d_cnn
 import train_2d_cnn
 from networks.classifiers import NetworkConfig, build_classifier
 from ops.errors import DataError
+from run_configs import run_config
 from toolkit.clips.loading import Clip
-from toolkit.clips.splits import load_tables, split_fold
 from toolkit.runs.checkpoints import load_weights
+from toolkit.runs.clips import load_splits
+from toolkit.runs.config import RunConfig, SubmissionConfig
 from toolkit.runs.experiment import Experiment
+from toolkit.system.interruption import Interrupted, StopRequest
+from toolkit.system.runtime import Runtime, accelerate
 from toolkit.training import batch_norm
 
 CPU = torch.device("cpu")
@@ -39,8 +43,12 @@ def clips(tmp_path):
     return write
 
 
-def config(**train) -> dict:
-    return {"data": {"max_audio_length": 1}, "train": {"batch_size": 8, "seed": 0, **train}}
+def config(**train) -> RunConfig:
+    return run_config(train={"batch_size": 8, "seed": 0, **train}, max_audio_length=1)
+
+
+def runtime(workers: int = 0) -> Runtime:
+    return Runtime(device=CPU, num_workers=workers)
 
 
 class Waveform(nn.Module):
@@ -59,7 +67,7 @@ class Waveform(nn.Module):
 
 def test_statistics_are_the_means_over_whole_batches(clips):
     table, model = clips(), Waveform().eval()
-    batch_norm.adapt_batch_norms(model, table, config(), 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, config(), runtime())
     audio = {clip.fname: soundfile.read(clip.path)[0] for clip in table}
     order = np.random.default_rng([0, 0]).permutation(20)
     in_order = np.array([audio[name] for name in np.array(sorted(audio))[order]])
@@ -73,15 +81,15 @@ def test_neither_order_nor_what_was_there_before_matters(clips):
     table, first, second = clips(), Waveform(), Waveform()
     second.norm.running_mean.fill_(7.0)
     second.train()
-    batch_norm.adapt_batch_norms(first, table, config(), 0, CPU)
-    batch_norm.adapt_batch_norms(second, table[::-1], config(), 2, CPU)
+    batch_norm.adapt_batch_norms(first, table, config(), runtime())
+    batch_norm.adapt_batch_norms(second, table[::-1], config(), runtime(2))
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
 
 
 def test_a_table_of_many_clips_is_drawn_from(clips, monkeypatch):
-    monkeypatch.setattr(batch_norm, "MOST_CLIPS", 9)
+    monkeypatch.setattr(batch_norm, "MAX_CLIPS", 9)
     model = Waveform()
-    batch_norm.adapt_batch_norms(model, clips(), config(), 0, CPU)
+    batch_norm.adapt_batch_norms(model, clips(), config(), runtime())
     assert model.norm.num_batches_tracked == 1
 
 
@@ -95,7 +103,7 @@ def test_a_change_of_level_is_undone(clips):
     )
 
     def logits(table: list[Clip], statistics_of: list[Clip]) -> torch.Tensor:
-        batch_norm.adapt_batch_norms(model, statistics_of, config(batch_size=10), 0, CPU)
+        batch_norm.adapt_batch_norms(model, statistics_of, config(batch_size=10), runtime())
         with torch.no_grad():
             return model(torch.from_numpy(np.stack([clip.read() for clip in table])))
 
@@ -110,14 +118,58 @@ def test_unreadable_clips_are_left_out_and_too_few_are_refused(clips):
     for clip in table[:4]:
         clip.path.write_bytes(b"no sound")
     model = Waveform()
-    batch_norm.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, config(batch_size=5), runtime())
     assert model.norm.num_batches_tracked == 4 and torch.isfinite(model.norm.running_var).all()
     for clip in table[4:13]:
         clip.path.write_bytes(b"no sound")
     with pytest.raises(DataError, match="expected at least 8 clips that can be read, found 7"):
-        batch_norm.adapt_batch_norms(model, table, config(batch_size=5), 0, CPU)
+        batch_norm.adapt_batch_norms(model, table, config(batch_size=5), runtime())
     with pytest.raises(DataError, match="found 0"):
-        batch_norm.adapt_batch_norms(model, [], config(), 0, CPU)
+        batch_norm.adapt_batch_norms(model, [], config(), runtime())
+
+
+def state_of(model: nn.Module) -> dict:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_after_an_error_statistics_and_settings_are_what_they_were(clips):
+    table, model = clips(), Waveform()
+    model.norm.running_mean.fill_(7.0)
+    before, momentum = state_of(model), model.norm.momentum
+    for clip in table[4:]:
+        clip.path.write_bytes(b"no sound")
+    with pytest.raises(DataError, match="at least 8 clips"):
+        batch_norm.adapt_batch_norms(model, table, config(batch_size=5), runtime())
+    torch.testing.assert_close(state_of(model), before, rtol=0, atol=0)
+    assert model.norm.momentum == momentum and not model.norm.training
+
+
+def test_a_stop_is_looked_at_while_the_head_is_refreshed(clips):
+    model = Pooled()
+    before = state_of(model)
+    stop = StopRequest()
+    stop.requested_at = 0.0
+    loader = batch_norm.refreshing_loader(clips(), config(), 0, runtime())
+    with pytest.raises(Interrupted):
+        batch_norm.refresh_head(model, loader, CPU, stop)
+    torch.testing.assert_close(state_of(model), before, rtol=0, atol=0)
+
+
+def test_adaptation_is_in_float32_whether_the_network_is_accelerated_or_not(clips):
+    """In training it is when it adapts, in prediction it will be."""
+
+    def adapted(first: bool) -> dict:
+        torch.manual_seed(0)
+        network = NetworkConfig(
+            "2d", "stft_128_64", 3, num_conv_blocks=2, conv_base_depth=4, start_deep_supervision_on=0
+        )
+        model = build_classifier(network).eval()
+        if first:
+            accelerate(model, Runtime(device=CPU, amp=True))
+        batch_norm.adapt_batch_norms(model, clips(), config(), runtime())
+        return state_of(model)
+
+    torch.testing.assert_close(adapted(True), adapted(False), rtol=0, atol=0)
 
 
 def predict(experiment, toy, output, *flags) -> pd.DataFrame:
@@ -188,7 +240,7 @@ def test_the_head_is_refreshed_as_evaluation_sees_it(clips):
     table, model = clips(), Pooled()
     model.block.running_mean.fill_(0.3)
     model.block.running_var.fill_(0.25)
-    loader = batch_norm.refreshing_loader(table, config(batch_size=10), 1, 0, False)
+    loader = batch_norm.refreshing_loader(table, config(batch_size=10), 1, runtime())
     batch_norm.refresh_head(model, loader, CPU)
     assert (model.block.running_mean.item(), model.block.running_var.item()) == (pytest.approx(0.3), 0.25)
     audio = np.array([soundfile.read(clip.path)[0] for clip in sorted(table, key=lambda clip: clip.fname)])
@@ -201,9 +253,9 @@ def test_the_head_is_refreshed_as_evaluation_sees_it(clips):
 def test_adaptation_takes_the_head_after_the_block(clips):
     table, model = clips(), Pooled()
     adapted = config(batch_size=10)
-    batch_norm.adapt_batch_norms(model, table, adapted, 0, CPU)
+    batch_norm.adapt_batch_norms(model, table, adapted, runtime())
     head = model.head.running_mean.clone(), model.head.running_var.clone()
-    loader = batch_norm.refreshing_loader(table, adapted, 0, 0, False)
+    loader = batch_norm.refreshing_loader(table, adapted, 0, runtime())
     batch_norm.refresh_head(model, loader, CPU)
     torch.testing.assert_close(head, (model.head.running_mean, model.head.running_var), rtol=0, atol=0)
 
@@ -211,14 +263,13 @@ def test_adaptation_takes_the_head_after_the_block(clips):
 def test_saved_networks_have_refreshed_heads(training_flags, only_experiment):
     train_2d_cnn.main(training_flags(epochs=3, p_mixup=0.5, switch_off_augmentations_on=3))
     experiment = Experiment.load(only_experiment())
-    data = experiment.config["data"]
-    training, _ = split_fold(load_tables(data, None, None), data, 1)
-    model = build_classifier(NetworkConfig(**experiment.config["network"]))
+    training = load_splits(experiment.config.data, SubmissionConfig()).folds[1].training
+    model = build_classifier(NetworkConfig(**experiment.config.network))
     load_weights(model, experiment.checkpoint(1, "final_model"))
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     assert model.head[0].num_batches_tracked == 3  # of 12 clips in batches of 4
     model.head[0].running_mean.add_(1)
     batch_norm.refresh_head(
-        model, batch_norm.refreshing_loader(training, experiment.config, 1, 0, False), CPU
+        model, batch_norm.refreshing_loader(training, experiment.config, 1, runtime()), CPU
     )
     torch.testing.assert_close(model.state_dict(), saved, rtol=0, atol=1e-6)

@@ -43,8 +43,8 @@ def test_each_fold_starts_from_its_own_best_model(train):
     assert entry["experiment"] == str(first) and len(entry["digest"]) == 16
 
 
-def test_a_run_without_it_has_the_same_config_as_ever(train):
-    assert "init_from" not in json.loads((train() / "config.json").read_text())["train"]
+def test_a_run_without_it_says_so_in_its_config(train):
+    assert json.loads((train() / "config.json").read_text())["train"]["init_from"] is None
 
 
 def test_other_weights_make_another_experiment(train, training_flags):

@@ -1,0 +1,52 @@
+"""The labels of a table's clips: the class map that they make, and arrays of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ops.errors import DataError
+from toolkit.clips.labels import can_name_a_column, class_index, encode_labels, make_class_map
+from toolkit.clips.problems import ONE_CELL
+from toolkit.clips.tables import read_table
+from toolkit.system import console
+
+
+def class_map_of_table(table: str | Path) -> dict[str, int]:
+    """The class map of all labels of a CSV table fname,labels; warns of names that are hardly meant.
+
+    Raises DataError where there is no label, or one that cannot name a class.
+    """
+    class_map = make_class_map(read_table(table, ["fname", "labels"])["labels"])
+    if not class_map:
+        raise DataError(f"{table}: expected labels, found none in any row")
+    for name in class_map:
+        if not can_name_a_column(name):
+            raise DataError(f"{table}: {name!r} cannot be a class, it names a column; rename the label")
+    if len(class_map) == 1:
+        console.warn(f"{table}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
+    joined = [name for name in class_map if ";" in name or "|" in name]
+    if joined:
+        console.warn(
+            f"{table}: {len(joined)} class names look like several labels, as {joined[0]!r}; {ONE_CELL}"
+        )
+    return class_map
+
+
+def truth_of(
+    table: str | Path, fnames: Sequence[str], classes: Iterable[str], remedy: str = "restore the table"
+) -> np.ndarray:
+    """Multi-hot (clips, classes) float32: the labels that a CSV table fname,labels gives the clips.
+
+    Raises DataError, with the remedy, where the table lacks one of them.
+    """
+    labels = read_table(table, ["fname", "labels"]).set_index("fname")["labels"]
+    missing = [fname for fname in fnames if fname not in labels.index]
+    if missing:
+        raise DataError(
+            f"{table}: expected the labels of all {len(fnames)} clips that were predicted, found none of "
+            f"{missing[0]!r} ({len(missing)} missing in all); {remedy}"
+        )
+    return encode_labels(labels[list(fnames)], class_index(classes), table, fnames)

@@ -1,0 +1,91 @@
+"""The clips of a run: its tables read, checked and divided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ops.errors import DataError
+from ops.folds import split_holdout
+from toolkit.clips.labels import class_index, encode_labels
+from toolkit.clips.loading import Clip
+from toolkit.clips.problems import KINDS, raise_problems
+from toolkit.clips.report import Source, check_headers, known_bad_clips
+from toolkit.clips.splits import Division, Splits, divide
+from toolkit.clips.tables import read_weights
+from toolkit.runs.config import DataConfig, SubmissionConfig
+
+
+def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
+    """Loads and divides the clips of the tables that the configs name.
+
+    Raises a DataError that tells everything that is wrong with all of them. With skip_bad_clips
+    unusable clips are no error: they are left out and listed, as are those that drop_known_bad drops.
+    """
+    class_map = class_index(data.classes)
+    sources = [Source(data.train_df, data.train_data_dir, "curated", drop_known_bad=data.drop_known_bad)]
+    if data.noisy_train_df:
+        sources.append(Source(data.noisy_train_df, data.noisy_train_data_dir, "noisy"))
+    if submission.sample_submission:
+        sources.append(Source(submission.sample_submission, submission.test_data_dir, "test"))
+    problems = check_headers(sources, class_map, decode=data.skip_bad_clips)
+    bad = [problem for problem in problems if KINDS[problem.kind].of_clip] if data.skip_bad_clips else []
+    raise_problems([problem for problem in problems if problem not in bad])
+
+    clips: dict[str, list[Clip]] = {"curated": [], "noisy": [], "test": []}
+    for source in sources:
+        clips[source.role] = _clips_of(source, class_map)
+    curated, noisy = (_draw(clips[role], data.max_samples, data.kfold_seed) for role in ("curated", "noisy"))
+    holdout: list[Clip] = []
+    if data.holdout_size:
+        development, held_out = split_holdout(len(curated), data.holdout_size, data.kfold_seed)
+        curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
+    skipped = [(s.table, fname, f"known bad: {error}") for s in sources for fname, error in s.dropped.items()]
+    return Splits(
+        list(class_map),
+        curated,
+        noisy,
+        holdout,
+        clips["test"],
+        divide(curated, noisy, division_of(data), (data.train_df, data.noisy_train_df)),
+        test_fnames=[fname for source in sources if source.role == "test" for fname in source.labels],
+        skipped=skipped + [(problem.table, problem.fname, problem.detail) for problem in bad],
+        known_bad=list(known_bad_clips(clip.fname for clip in curated)),
+    )
+
+
+def division_of(data: DataConfig) -> Division:
+    """How a run's clips go into folds."""
+    noisy = "all" if data.share_noisy else "others" if data.cross_fit_noisy else "share"
+    return Division(data.n_folds, data.kfold_seed, noisy)
+
+
+def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
+    """The usable clips of a checked table, in its order; those of a test table have no labels."""
+    fnames = [fname for fname in source.labels if fname in source.clips]
+    if source.dropped and not source.labels:
+        raise DataError(f"{source.table}: all its clips are known to be wrong; leave out --drop_known_bad")
+    if not fnames:
+        raise DataError(
+            f"{source.table}: none of its {len(source.labels)} clips in {source.data_dir} can be used; "
+            "check_data.py lists why"
+        )
+    labels: Sequence[np.ndarray | None] = [None] * len(fnames)
+    if source.role != "test":
+        cells = [source.labels[fname] for fname in fnames]
+        labels = list(encode_labels(cells, class_map, source.table, fnames))
+    is_noisy = source.role == "noisy"
+    weights = read_weights(source.table) if is_noisy else {}
+    return [
+        Clip(fname, *source.clips[fname], label, is_noisy, weights.get(fname, 1.0))
+        for fname, label in zip(fnames, labels, strict=True)
+    ]
+
+
+def _draw(clips: list[Clip], max_clips: int | None, seed: int) -> list[Clip]:
+    """At most so many clips, drawn, in the table's order."""
+    if not max_clips:
+        return clips
+    chosen = np.random.default_rng(seed).permutation(len(clips))[:max_clips]
+    return [clips[i] for i in sorted(chosen)]
