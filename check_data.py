@@ -35,6 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_df", "--sample_submission", help="test table, any CSV with fname")
     parser.add_argument("--test_data_dir", help="folder of its clips")
     parser.add_argument("--classmap", help="JSON {class: index}; without it labels are not checked")
+    parser.add_argument("--group_column", help="column of clips that belong together; without it `group`")
+    parser.add_argument("--fold_column", help="column of given folds; without it `fold`")
     parser.add_argument("--n_folds", type=number(int, 2), default=4, help="folds of the training run")
     parser.add_argument(
         "--features",
@@ -65,7 +67,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = output_path(args.output_csv) if args.output_csv else None
     sources = [
-        Source(getattr(args, table), getattr(args, folder), role)
+        Source(
+            getattr(args, table),
+            getattr(args, folder),
+            role,
+            group_column=args.group_column,
+            fold_column=args.fold_column,
+        )
         for table, folder, role in PAIRS
         if getattr(args, table)
     ]

@@ -6,8 +6,8 @@
 
 Eight kinds of sound, synthesised with random parameters over background noise, clips of 0.3 to 12 s,
 some with two labels. The folder gets train_curated/ train_noisy/ test/ (44.1 kHz, 16-bit mono WAV),
-train_curated.csv and train_noisy.csv (fname,labels), sample_submission.csv, and what a competitor
-never sees: train_noisy_truth.csv and test_truth.csv. Same arguments, same bytes.
+train_curated.csv (fname,labels,group), train_noisy.csv (fname,labels), sample_submission.csv, and what a
+competitor never sees: train_noisy_truth.csv and test_truth.csv. Same arguments, same bytes.
 """
 
 import argparse
@@ -47,7 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     sizes = {"train_curated": args.n_curated, "train_noisy": args.n_noisy, "test": args.n_test}
     recipe = Recipe(SECONDS, args.p_two, args.max_snr_db)
     curated, noisy, test = write_clips_of_sets(rng, output, sizes, recipe)
-    write_table(output / "train_curated.csv", curated)
+    # Each clip is a recording of its own; clips cut from one would share its name.
+    recordings = [f"recording_{number:04d}" for number in range(len(curated))]
+    write_table(output / "train_curated.csv", curated.assign(group=recordings))
     write_table(output / "train_noisy.csv", mislabel(rng, noisy, args.label_noise))
     write_table(output / "train_noisy_truth.csv", noisy)
     write_table(output / "test_truth.csv", test)

@@ -11,7 +11,9 @@ sample_submission.csv; the tables keep Freesound and Flickr ids and licences as 
 release's own tables, README and licence are in fsdkaggle2019/.
 
 esc50: the ESC-50 repository's archive. Its folds 1 to 4 become train_curated/, its fold 5 test/, unless
-flags say otherwise; the tables have the column fold. README, licence and its own table are in esc50/.
+flags say otherwise. The curated table has the columns fold (counted from 0: training takes these folds) and
+group (clips of one recording); train with --n_folds 4, or as many as there are curated folds. README, licence
+and its own table are in esc50/.
 
 An interrupted run goes on where it stood when the same command is given again, a finished one does nothing.
 Archives lie in <output_dir>/archives/ until they are unpacked; those that you put there yourself are used.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from toolkit.download import http
 pytest.register_assert_rewrite("any_text", "checkable_data", "command_lines")
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in a shell's background: no test's process is
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # tiny networks; more threads wait for each other on a busy machine
 
 

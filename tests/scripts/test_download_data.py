@@ -85,9 +85,14 @@ def test_esc50_keeps_its_folds(folds, get, tmp_path):
     for name, table, expected in (("train_curated", "train_curated", curated), ("test", "test_truth", test)):
         rows = pd.read_csv(folder / f"{table}.csv", dtype=str)
         assert list(rows.columns)[:3] == ["fname", "labels", "fold"]
-        assert set(rows["fold"]) == expected and set(rows["labels"]) == {"dog", "rain"}
-        assert all(fname.startswith(fold) for fname, fold in zip(rows["fname"], rows["fold"], strict=True))
+        released = rows["esc50_fold"] if name == "train_curated" else rows["fold"]
+        assert set(released) == expected and set(rows["labels"]) == {"dog", "rain"}
+        assert all(fname.startswith(fold) for fname, fold in zip(rows["fname"], released, strict=True))
         assert {*os.listdir(folder / name)} == {*rows["fname"], ".release.json"}
+        assert all(f"-{group}-" in fname for fname, group in zip(rows["fname"], rows["group"], strict=True))
+    curated = pd.read_csv(folder / "train_curated.csv")
+    assert set(curated["fold"]) == set(range(curated["esc50_fold"].nunique()))
+    assert curated.groupby("fold")["esc50_fold"].nunique().max() == 1
     mark = json.loads((folder / "test" / ".release.json").read_text())
     assert mark["comment"].startswith("33c8ce9e")
     assert (folder / "sample_submission.csv").read_text().startswith("fname,dog,rain\n")

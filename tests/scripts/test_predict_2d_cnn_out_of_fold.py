@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 import predict_2d_cnn
 import train_2d_cnn
@@ -110,10 +111,15 @@ def test_curated_clips_are_scored_by_the_fold_that_validated_them(toy, train, tm
     expected = pd.concat(validated).set_index("fname")[CLASSES]
     np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-5)
     assert "note:" not in capsys.readouterr().out
-    # Other files of the same names are other clips: all folds score them.
-    shutil.copytree(own, tmp_path / "elsewhere")
-    elsewhere = predicted(experiment, tmp_path / "elsewhere")
-    assert not np.isclose(elsewhere, found, atol=1e-4).all(axis=1).any()
+    # In a copy of the folder they are the same clips.
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(own, elsewhere)
+    pd.testing.assert_frame_equal(predicted(experiment, elsewhere), found)
+    # Other sounds of the same names are other clips: all folds score them.
+    for path in elsewhere.iterdir():
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, samples[::-1], rate)
+    assert not np.isclose(predicted(experiment, elsewhere), found, atol=1e-4).all(axis=1).any()
     # A fold alone trained on half of them, and there is no other.
     capsys.readouterr()
     predicted(only_fold(experiment, 0, tmp_path / "0"), own)

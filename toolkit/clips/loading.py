@@ -30,8 +30,12 @@ warnings.filterwarnings("ignore", message="This DataLoader will create")
 class Clip:
     """One row of a table: its file, labels (classes,) or None, and length in samples at 44,100 Hz.
 
-    weight: of the clip's loss in training, from 0 to 1. With `start` it is a window of the file: n_samples
-    samples from `start` on.
+    Attributes:
+        weight: of the clip's loss in training, from 0 to 1.
+        start: with it the clip is a window of the file: n_samples samples from `start` on.
+        group: what the table says that it belongs to; "" where nothing.
+        sound: digest of its sound, see toolkit.clips.identity; "" where there is none.
+        unit: the same for clips that must stay on one side of a fold; "" for a clip that is alone.
     """
 
     fname: str
@@ -41,6 +45,9 @@ class Clip:
     is_noisy: bool = False
     weight: float = 1.0
     start: int | None = None
+    group: str = ""
+    sound: str = ""
+    unit: str = ""
 
     def read(self) -> np.ndarray:
         """(samples,) float32: all of it. Raises DataError where it cannot be read."""

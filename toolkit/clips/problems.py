@@ -48,6 +48,10 @@ KINDS = {  # in the order of the report
     "unsafe fname": Kind("keep all clips of a table inside its folder"),
     "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
     "wrong weight": Kind("correct these weights, from 0 to 1, or remove the column", True),
+    "wrong fold": Kind(
+        "give every row a fold from 0 to n_folds - 1, the clips of a group one fold, or remove the column",
+        True,
+    ),
     "missing": Kind(REPAIR, of_clip=True),
     "empty": Kind(REPAIR, of_clip=True),
     "unreadable": Kind(REPAIR, of_clip=True),
@@ -60,7 +64,10 @@ KINDS = {  # in the order of the report
     "without labels": Kind(),
     "class with fewer clips than folds": Kind(detailed=True),
     "file that is not in the table": Kind(),
+    "same audio with other labels": Kind(detailed=True),
+    "same audio under several names": Kind(detailed=True),
     "same audio in training and test": Kind(detailed=True),
+    "group in training and test": Kind(detailed=True),
 }
 
 
@@ -87,7 +94,7 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     if len(problems) == 1 and problems[0].kind == UNUSABLE:
         raise DataError(problems[0].detail)  # it says where and what to do
     if problems:
-        raise ProblemsError([line for _, line in _lines_by_kind(problems)])
+        raise ProblemsError(lines_by_kind(problems))
 
 
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
@@ -114,6 +121,11 @@ def table_of(problems: Sequence[Problem]) -> pd.DataFrame:
     frame = pd.DataFrame(cells, columns=["kind", "table", "fname", "detail"], dtype=object)
     # Names of files need not be UTF-8, a table must.
     return frame.map(lambda text: text.encode(errors="backslashreplace").decode())
+
+
+def lines_by_kind(problems: Sequence[Problem]) -> list[str]:
+    """A line for each kind of problem: the count, the first names by table, what to do."""
+    return [line for _, line in _lines_by_kind(problems)]
 
 
 def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
 from toolkit.clips.checks import clip_path
+from toolkit.clips.identity import SILENCE, sound_digest
 from toolkit.clips.labels import load_class_map, split_labels, with_nearest
 from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
 from toolkit.clips.sound_files import (
@@ -27,13 +27,12 @@ from toolkit.clips.sound_files import (
     read_audio,
     read_header,
 )
-from toolkit.clips.tables import has_column, is_weight, read_table, scan_table
+from toolkit.clips.tables import column_of, has_column, is_weight, read_table, scan_table
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
 KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
-SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 
 
 @dataclass
@@ -48,6 +47,11 @@ class Source:
     is_whole: bool = False  # the table could be read to its end
     drop_known_bad: bool = False
     dropped: dict[str, str] = field(default_factory=dict)  # rows left out so: fname -> what is wrong
+    group_column: str | None = None  # None: "group", where there is such a column
+    fold_column: str | None = None  # likewise "fold"; of curated tables alone
+    groups: dict[str, str] = field(default_factory=dict)  # fname -> what its clip belongs to
+    folds: dict[str, int] = field(default_factory=dict)  # fname -> the fold that validates it, as given
+    sounds: dict[str, str] = field(default_factory=dict)  # fname -> digest of its sound, of usable clips
 
 
 def check_sources(
@@ -72,37 +76,43 @@ def check_sources(
             class_map = load_class_map(classmap)
         except DataError as error:
             problems.append(_unusable(classmap, str(error)))
-    problems += _table_problems(sources, class_map)
+    problems += _table_problems(sources, class_map, n_folds)
     for source in sources:
         if source.role == "curated" and source.is_whole:
             problems += _small_classes(source, class_map, n_folds)
     problems += _clip_problems(sources, lambda path: _examine(path, n_fft), n_threads)
+    problems += doubles(sources)
     problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
     return in_order(problems)
 
 
 def check_headers(
-    sources: Sequence[Source], class_map: dict[str, int], decode: bool = False
+    sources: Sequence[Source], class_map: dict[str, int], decode: bool = False, n_folds: int = 1000
 ) -> list[Problem]:
-    """The quick part of check_sources: what would stop a run, from tables and clips' headers alone.
+    """The quick part of check_sources: what would stop a run, from tables, headers and pieces of clips alone.
 
-    Fills in the sources' rows and usable clips. With `decode` every sample is read, which takes as long
-    as an epoch's reading.
+    Fills in the sources' rows, usable clips, groups and given folds, which are less than n_folds. With
+    `decode` every sample is read, which takes as long as an epoch's reading.
     """
 
     def probe(path: Path) -> _Examined:
         n_samples = len(read_audio(path)) if decode else read_header(path).n_samples
-        return _Examined([], path, n_samples)
+        return _Examined([], path, n_samples, sound_digest(path, n_samples))
 
-    problems = _table_problems(sources, class_map)
+    problems = _table_problems(sources, class_map, n_folds)
     problems += _clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
     return in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
 
 
-def _table_problems(sources: Sequence[Source], class_map: dict[str, int] | None) -> list[Problem]:
+def _table_problems(
+    sources: Sequence[Source], class_map: dict[str, int] | None, n_folds: int
+) -> list[Problem]:
     problems: list[Problem] = []
     for source in sources:
         problems += _read_rows(source)
+        if source.is_whole:
+            problems += _read_groups(source)
+            problems += _read_folds(source, n_folds) if source.role == "curated" else []
         if source.role == "curated":
             problems += _known_bad(source)
         if source.role != "test":
@@ -139,6 +149,31 @@ def _read_rows(source: Source) -> Iterator[Problem]:
             yield Problem("duplicate fname", source.table, fname, f"in the rows {str(numbers)[1:-1]}")
 
 
+def _read_groups(source: Source) -> Iterator[Problem]:
+    name = source.group_column or "group"
+    if source.group_column and source.role == "curated" and not has_column(source.table, name):
+        yield _unusable(source.table, f"{source.table}: expected a column {name!r} of groups, found none")
+    source.groups = {fname: group for fname, group in column_of(source.table, name).items() if group}
+
+
+def _read_folds(source: Source, n_folds: int) -> Iterator[Problem]:
+    name = source.fold_column or "fold"
+    if source.fold_column and not has_column(source.table, name):
+        yield _unusable(source.table, f"{source.table}: expected a column {name!r} of folds, found none")
+    cells = column_of(source.table, name)
+    of_group: dict[str, int] = {}
+    for fname, cell in cells.items() if any(cells.values()) else ():
+        found, group = "", source.groups.get(fname)
+        if not cell.isdecimal() or int(cell) >= n_folds:
+            found = f"{cell!r}, expected 0 to {n_folds - 1}"
+        elif group and of_group.setdefault(group, int(cell)) != int(cell):
+            found = f"fold {cell}, others of its group {group!r} in fold {of_group[group]}"
+        else:
+            source.folds[fname] = int(cell)
+        if found:
+            yield Problem("wrong fold", source.table, fname, found)
+
+
 def _weight_problems(source: Source) -> Iterator[Problem]:
     for _, cells in scan_table(source.table, ["fname", "weight"]):
         if not isinstance(cells, MalformedRow) and not is_weight(cells[1]):
@@ -172,10 +207,15 @@ def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterato
 
 
 def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: int) -> Iterator[Problem]:
-    clips = Counter(name for cell in source.labels.values() for name in set(split_labels(cell)))
-    for name in class_map or sorted(clips):
-        if clips[name] < n_folds:
-            detail = f"{name!r} has {clips[name]} clips for {n_folds} folds"
+    of_class: dict[str, set[str]] = {}  # groups, or clips that are in none
+    for fname, cell in source.labels.items():
+        for name in split_labels(cell):
+            of_class.setdefault(name, set()).add(source.groups.get(fname) or f"\0{fname}")
+    what = "groups of clips" if source.groups else "clips"
+    for name in class_map or sorted(of_class):
+        count = len(of_class.get(name, ()))
+        if count < n_folds:
+            detail = f"{name!r} has {count} {what} for {n_folds} folds"
             yield Problem("class with fewer clips than folds", source.table, "", detail)
 
 
@@ -186,18 +226,16 @@ class _Examined:
     found: list[tuple[str, str]]
     path: Path | None = None
     n_samples: int = 0
-    digest: bytes | None = None
+    sound: str = ""
 
 
 def _clip_problems(
     sources: Sequence[Source], examine: Callable[[Path], _Examined], n_threads: int
 ) -> list[Problem]:
-    """Problems of every clip's file, and clips of the same digest in training and test."""
+    """Problems of every clip's file."""
     readable = [source for source in sources if os.path.isdir(source.data_dir)]
     jobs = [(source, fname) for source in readable for fname in source.labels]
     problems: list[Problem] = []
-    training: dict[bytes, tuple[str, str]] = {}  # digest of the samples -> table and fname
-    test: list[tuple[bytes, str, str]] = []
 
     def run(job: tuple[Source, str]) -> _Examined:
         source, fname = job
@@ -217,20 +255,37 @@ def _clip_problems(
             problems += [Problem(kind, source.table, fname, detail) for kind, detail in examined.found]
             if examined.path is not None:
                 source.clips[fname] = examined.path, examined.n_samples
-            if examined.digest and source.role == "test":
-                test.append((examined.digest, source.table, fname))
-            elif examined.digest:
-                training.setdefault(examined.digest, (source.table, fname))
-    for digest, table, fname in test:
-        if digest in training:
-            twin = training[digest]
-            detail = f"as {twin[1]!r} of {twin[0]}"
-            problems.append(Problem("same audio in training and test", table, fname, detail))
+                source.sounds[fname] = examined.sound
     return problems
 
 
+def doubles(sources: Sequence[Source]) -> Iterator[Problem]:
+    """Clips that sound the same as one before them, and groups that training and test clips share."""
+    first: dict[str, tuple[Source, str]] = {}
+    for source in sorted(sources, key=lambda source: source.role == "test"):
+        for fname, sound in source.sounds.items():
+            if not sound:
+                continue
+            twin, name = first.setdefault(sound, (source, fname))
+            if (twin, name) == (source, fname):
+                continue
+            kind = "same audio under several names"
+            if source.role == "test" and twin.role != "test":
+                kind = "same audio in training and test"
+            elif source.role != "test" and {*split_labels(source.labels[fname])} != {
+                *split_labels(twin.labels[name])
+            }:
+                kind = "same audio with other labels"
+            yield Problem(kind, source.table, fname, f"as {name!r} of {twin.table}")
+    trained = {group for source in sources if source.role != "test" for group in source.groups.values()}
+    for source in sources:
+        if source.role == "test":
+            for group in sorted(trained & set(source.groups.values())):
+                yield Problem("group in training and test", source.table, "", f"{group!r}")
+
+
 def _examine(path: Path, n_fft: int | None) -> _Examined:
-    """Everything about a clip; silence has no digest: silent clips of one length are all the same."""
+    """Everything about a clip."""
     header, audio = read_header(path), read_audio(path)
     found = []
     silent = bool(np.ptp(audio) < SILENCE)
@@ -245,8 +300,9 @@ def _examine(path: Path, n_fft: int | None) -> _Examined:
     lacking = missing_bytes(path)
     if lacking:
         found.append(("truncated", f"its header declares {lacking} bytes more than there are"))
-    digest = None if silent else hashlib.blake2b(audio.data).digest()
-    return _Examined(found, path, len(audio), digest)
+    # Silent clips of one length are all the same: they have no digest.
+    sound = "" if silent else hashlib.blake2b(audio.data).hexdigest()
+    return _Examined(found, path, len(audio), sound)
 
 
 def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Problem]:

@@ -44,6 +44,14 @@ def has_column(path: str | Path, name: str) -> bool:
     return name in next(_csv_rows(path, "a CSV table"), [])
 
 
+def column_of(path: str | Path, name: str) -> dict[str, str]:
+    """fname -> its cell in a column, blanks at the ends removed; nothing where the table lacks the column."""
+    if not has_column(path, name):
+        return {}
+    rows = (cells for _, cells in scan_table(path, ["fname", name]))
+    return {cells[0]: cells[1].strip() for cells in rows if not isinstance(cells, MalformedRow)}
+
+
 def is_weight(cell: str) -> bool:
     """Whether a cell of the column `weight` is a number from 0 to 1."""
     try:

@@ -65,7 +65,7 @@ def install_fsdkaggle2019(release: Release, base_url: str, parts: Sequence[str])
 def install_esc50(
     release: Release, base_url: str, curated_folds: Sequence[int], test_folds: Sequence[int]
 ) -> list[str]:
-    """Makes the tables, with a column `fold`, and the folders train_curated/ and test/ of ESC-50.
+    """Makes the tables, with columns `fold` and `group`, and the folders train_curated/ and test/ of ESC-50.
 
     base_url: in place of https://github.com. Raises DataError naming what stands in the way.
     """
@@ -79,6 +79,8 @@ def install_esc50(
     )
     table = read_table(release.output_dir / folder / meta, ["filename", "category", "fold"], all_columns=True)
     table = table.rename(columns={"filename": "fname", "category": "labels"})
+    # Clips of one recording: 1-100032-A-0.wav is take A of clip 100032 on Freesound.
+    table["group"] = table["fname"].str.split("-").str[1].fillna("")
     unknown = {*map(str, [*curated_folds, *test_folds])} - set(table["fold"])
     if unknown:
         raise DataError(
@@ -91,7 +93,7 @@ def install_esc50(
         ("test", "test_truth.csv", test_folds),
     ):
         rows = table[table["fold"].isin([*map(str, folds)])]
-        release.write_table(name, rows)
+        release.write_table(name, rows if part == "test" else _with_training_folds(rows))
         fnames = set(rows["fname"])
         release.make_folder(part, [archive], lambda path, of=fnames: _chosen(_audio_name(path), of))
         problems += _lacking(release.output_dir, part, rows)
@@ -100,6 +102,12 @@ def install_esc50(
             release.write_table(SUBMISSION, rows[["fname"]].assign(**dict.fromkeys(classes, 0)))
     release.discard([archive])
     return problems
+
+
+def _with_training_folds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The released folds as `esc50_fold`, and `fold` counted from 0, as training takes given folds."""
+    numbers = {released: number for number, released in enumerate(sorted(set(rows["fold"])))}
+    return rows.assign(fold=rows["fold"].map(numbers), esc50_fold=rows["fold"])
 
 
 def _archives_of_record(base_url: str, retries: int) -> dict[str, Archive]:

@@ -12,15 +12,16 @@ import pandas as pd
 from ops.errors import DataError
 from ops.logits import sigmoid
 from toolkit.clips.checks import probe_clips, probe_files
+from toolkit.clips.identity import sound_digest
 from toolkit.clips.loading import Clip
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.recordings import find_sounds, join_windows, split_into_windows
-from toolkit.clips.tables import read_table, write_table
+from toolkit.clips.tables import column_of, read_table, write_table
 from toolkit.prediction.ensemble import FoldNetworks, NetworkBuilder, load_networks
 from toolkit.prediction.shards import ShardedScorer, remove_shards
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, bad_clips_path, write_predictions
-from toolkit.runs.records import merge_seen, seen_curated_clips, seen_noisy_clips, unseen_by
+from toolkit.runs.records import Mark, unseen_by
 from toolkit.system import console
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
@@ -49,6 +50,16 @@ class ClipsToPredict:
         """Sound files, and those below folders."""
         fnames, paths = find_sounds(inputs)
         return cls(", ".join(inputs), fnames, paths, probe_files(paths))
+
+    def marks(self, group_column: str) -> list[list[Mark]]:
+        """Of each clip of a table its group and the digest of its sound, as far as there are."""
+        groups = column_of(self.source, group_column)
+        marks = [[("group", groups[fname])] if groups.get(fname) else [] for fname in self.fnames]
+        for row in self.readable_rows:
+            sound = sound_digest(self.paths[row], self.lengths[row])
+            if sound:
+                marks[row].append(("sound", sound))
+        return marks
 
     @property
     def readable_rows(self) -> list[int]:
@@ -149,9 +160,8 @@ class Predictor:
         """(folds, clips) bool: which folds of an experiment may score which clips."""
         if not self.options.out_of_fold:
             return np.ones((len(networks.folds), len(clips.fnames)), dtype=bool)
-        curated = seen_curated_clips(networks.experiment, clips.fnames, clips.paths)
-        seen = merge_seen(curated, seen_noisy_clips(networks.experiment))
-        return unseen_by(seen, clips.fnames, networks.folds)
+        marks = clips.marks(networks.experiment.config.data.group_column or "group")
+        return unseen_by(networks.experiment, networks.folds, clips.fnames, clips.paths, marks)
 
     def _write(self, scores: Scores, clips: ClipsToPredict) -> None:
         if scores.seen_by_all:

@@ -170,7 +170,7 @@ class RoundsConfig:
         tables = data.train_df, self.noisy_df, directory.table(number)
         n_curated, *counts = (self.n_drawn(len(read_table(table, ["fname"]))) for table in tables)
         if data.holdout_size:
-            n_curated = len(split_holdout(n_curated, data.holdout_size, data.kfold_seed)[0])
+            n_curated = len(split_holdout([""] * n_curated, data.holdout_size, data.kfold_seed)[0])
         epochs = self.epochs(number, n_curated, *counts)
         data = replace(
             data,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ops.errors import DataError
 from ops.folds import split_holdout
+from toolkit.clips.identity import joined_groups
 from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.loading import Clip
-from toolkit.clips.problems import KINDS, raise_problems
-from toolkit.clips.report import Source, check_headers, known_bad_clips
+from toolkit.clips.problems import KINDS, MAX_NAMED, lines_by_kind, raise_problems
+from toolkit.clips.report import Source, check_headers, doubles, known_bad_clips
 from toolkit.clips.splits import Division, Splits, divide
 from toolkit.clips.tables import read_weights
 from toolkit.runs.config import DataConfig, SubmissionConfig
@@ -29,7 +31,9 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
         sources.append(Source(data.noisy_train_df, data.noisy_train_data_dir, "noisy"))
     if submission.sample_submission:
         sources.append(Source(submission.sample_submission, submission.test_data_dir, "test"))
-    problems = check_headers(sources, class_map, decode=data.skip_bad_clips)
+    for source in sources:
+        source.group_column, source.fold_column = data.group_column, data.fold_column
+    problems = check_headers(sources, class_map, data.skip_bad_clips, data.n_folds)
     bad = [problem for problem in problems if KINDS[problem.kind].of_clip] if data.skip_bad_clips else []
     raise_problems([problem for problem in problems if problem not in bad])
 
@@ -37,9 +41,11 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
     for source in sources:
         clips[source.role] = _clips_of(source, class_map)
     curated, noisy = (_draw(clips[role], data.max_samples, data.kfold_seed) for role in ("curated", "noisy"))
+    curated, noisy = _with_units(curated, noisy)
     holdout: list[Clip] = []
     if data.holdout_size:
-        development, held_out = split_holdout(len(curated), data.holdout_size, data.kfold_seed)
+        units = [clip.unit for clip in curated]
+        development, held_out = split_holdout(units, data.holdout_size, data.kfold_seed)
         curated, holdout = [curated[i] for i in development], [curated[i] for i in held_out]
     skipped = [(s.table, fname, f"known bad: {error}") for s in sources for fname, error in s.dropped.items()]
     return Splits(
@@ -48,17 +54,48 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
         noisy,
         holdout,
         clips["test"],
-        divide(curated, noisy, division_of(data), (data.train_df, data.noisy_train_df)),
+        divide(
+            curated,
+            noisy,
+            {clip.unit for clip in holdout} - {""},
+            division_of(data, sources[0].folds),
+            (data.train_df, data.noisy_train_df),
+        ),
         test_fnames=[fname for source in sources if source.role == "test" for fname in source.labels],
         skipped=skipped + [(problem.table, problem.fname, problem.detail) for problem in bad],
         known_bad=list(known_bad_clips(clip.fname for clip in curated)),
+        notes=_notes(sources, noisy, holdout),
     )
 
 
-def division_of(data: DataConfig) -> Division:
-    """How a run's clips go into folds."""
+def division_of(data: DataConfig, given: dict[str, int]) -> Division:
+    """How a run's clips go into folds; given: the folds of curated clips in their table, if any."""
     noisy = "all" if data.share_noisy else "others" if data.cross_fit_noisy else "share"
-    return Division(data.n_folds, data.kfold_seed, noisy)
+    return Division(data.n_folds, data.kfold_seed, noisy, given)
+
+
+def _with_units(curated: list[Clip], noisy: list[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """The clips with their units: those of one group, or of the same sound, directly or through others."""
+    clips = [*curated, *noisy]
+    marks = [[mark for mark in (("group", clip.group), ("sound", clip.sound)) if mark[1]] for clip in clips]
+    clips = [replace(clip, unit=unit) for clip, unit in zip(clips, joined_groups(marks), strict=True)]
+    return clips[: len(curated)], clips[len(curated) :]
+
+
+def _notes(sources: Sequence[Source], noisy: Sequence[Clip], holdout: Sequence[Clip]) -> list[str]:
+    """Clips of the same sound, and noisy clips that train in no fold."""
+    notes = [
+        f"{line}; they lie in one fold" if "training and test" not in line else line
+        for line in lines_by_kind(list(doubles(sources)))
+    ]
+    held_out = {clip.unit for clip in holdout} - {""}
+    untrained = [clip.fname for clip in noisy if clip.unit in held_out]
+    if untrained:
+        notes.append(
+            f"{len(untrained)} noisy clips belong to clips of the holdout and train in no fold "
+            f"({', '.join(untrained[:MAX_NAMED])})"
+        )
+    return notes
 
 
 def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
@@ -78,7 +115,15 @@ def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
     is_noisy = source.role == "noisy"
     weights = read_weights(source.table) if is_noisy else {}
     return [
-        Clip(fname, *source.clips[fname], label, is_noisy, weights.get(fname, 1.0))
+        Clip(
+            fname,
+            *source.clips[fname],
+            label,
+            is_noisy,
+            weights.get(fname, 1.0),
+            group=source.groups.get(fname, ""),
+            sound=source.sounds[fname],
+        )
         for fname, label in zip(fnames, labels, strict=True)
     ]
 

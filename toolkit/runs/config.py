@@ -73,6 +73,18 @@ class DataConfig:
     drop_known_bad: bool = option(
         "leave out the curated clips of data/known_bad_clips.csv, listed in skipped_clips.csv", False
     )
+    group_column: str | None = option(
+        "column of the tables whose clips belong together, as of an uploader: one group lies in one fold; "
+        "without it `group` where there is such a column",
+        None,
+        group="folds",
+    )
+    fold_column: str | None = option(
+        "column of the curated table with the fold that validates each clip, 0 to n_folds - 1, in place of "
+        "drawn folds; without it `fold` where there is such a column",
+        None,
+        group="folds",
+    )
     n_folds: int = option("number of cross-validation folds", 4, low=2, group="folds")
     kfold_seed: int = option("seed of the division into folds", 42, low=0, high=MAX_SEED, group="folds")
 

@@ -3,7 +3,7 @@
 config.json             the configuration
 clips.json              digests of the clips and labels of each table
 validation_folds.csv    the fold that validates each curated clip: all others train on it
-noisy_folds.csv         the folds that train on each noisy clip
+noisy_folds.csv         the folds that train on each noisy clip, or on others of its group or sound
 skipped_clips.csv       clips that are left out, and why
 command, commit_hash    command lines and commits that worked on it, in order
 sessions.csv            when, and under which versions, on which device
@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 
 from ops.errors import DataError
+from toolkit.clips.loading import Clip
 from toolkit.clips.splits import Splits
 from toolkit.clips.tables import read_table, write_table
 from toolkit.runs.config import read_config
@@ -33,6 +34,8 @@ from toolkit.system.files import read_json, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SeenBy = dict[str, frozenset[int]]  # fname -> folds that trained on it
+Mark = tuple[str, str]  # ("group", name) or ("sound", digest)
+MARKS = ("group", "sound")  # what clips share that belong together; not in earlier versions' records
 RESTART = "or give another --label to start anew"
 
 
@@ -59,15 +62,22 @@ def begin(
         if seen or path("noisy_folds.csv").exists():
             _write_or_compare(
                 path("noisy_folds.csv"),
-                lambda file: _write_seen(file, seen),
+                lambda file: _write_seen(file, seen, splits.noisy),
                 lambda file: seen_noisy_clips(experiment) == seen,
                 f"the noisy table has changed since this experiment began; restore it, {RESTART}",
             )
-        rows = [(clip.fname, k) for k, fold in enumerate(splits.folds) for clip in fold.validation]
+        rows = [
+            (clip.fname, k, clip.group, clip.sound)
+            for k, fold in enumerate(splits.folds)
+            for clip in fold.validation
+        ]
         _write_or_compare(
             path("validation_folds.csv"),
-            lambda file: write_table(file, pd.DataFrame(rows, columns=["fname", "fold"])),
-            lambda file: _validating_folds(file) == dict(rows),
+            lambda file: write_table(file, pd.DataFrame(rows, columns=["fname", "fold", *MARKS])),
+            lambda file: (
+                {name: fold for name, (fold, _) in _validating_folds(file).items()}
+                == {name: fold for name, fold, *_ in rows}
+            ),
             f"the folds have changed since this experiment began; restore {data.train_df}, {RESTART}",
         )
         if splits.skipped:
@@ -79,6 +89,8 @@ def begin(
         experiment.log(
             f"warning: {len(splits.skipped)} unusable or known bad clips are left out, see skipped_clips.csv"
         )
+    for note in splits.notes:
+        experiment.log(f"warning: {note}")
     if splits.known_bad:
         experiment.log(
             f"warning: {len(splits.known_bad)} curated clips are known to be wrong "
@@ -105,20 +117,30 @@ def _record_clips(experiment: Experiment, splits: Splits) -> None:
             data.noisy_train_df,
             [(clip.fname, clip.weight, *clip.labels.nonzero()[0]) for clip in splits.noisy],
         ),
+        "curated audio": (data.train_df, _sounds(development)),
+        "noisy audio": (data.noisy_train_df, _sounds(splits.noisy)),
     }
     if splits.test_fnames:
         found["test"] = ("the test table", [(fname,) for fname in splits.test_fnames])
+        found["test audio"] = ("the test table", _sounds(splits.test))
     path = experiment.path("clips.json")
     known = read_json(path, "the record of an experiment's clips") if path.exists() else {}
     digests = {part: _digest(rows) for part, (_, rows) in found.items()}
     for part, (table, _) in found.items():
         if known.get(part, digests[part]) != digests[part]:
+            what = f"{part} clips or their labels have"
+            if part.endswith("audio"):
+                what = f"sound of the {part.removesuffix(' audio')} clips has"
             raise DataError(
-                f"{table}: the {part} clips or their labels have changed since {experiment.directory} "
-                f"began; restore them, {RESTART}"
+                f"{table}: the {what} changed since {experiment.directory} began; restore them, {RESTART}"
             )
     if digests | known != known:
         write_json(path, digests | known)
+
+
+def _sounds(clips: Sequence[Clip]) -> list[tuple]:
+    """What is compared of clips' audio: length and digest of pieces, see toolkit.clips.identity."""
+    return [(clip.fname, clip.n_samples, clip.sound) for clip in clips]
 
 
 def _digest(rows: Iterable[tuple]) -> str:
@@ -181,11 +203,13 @@ def _add_line(path: Path, line: str) -> None:
 
 
 def folds_that_see(splits: Splits) -> SeenBy:
-    """The folds that train on each noisy clip, whichever of them a command trains."""
+    """The folds that train on each noisy clip, or on its unit, whichever of them a command trains."""
     seen: dict[str, set[int]] = {}
     for number, fold in enumerate(splits.folds):
-        for clip in fold.training:
-            if clip.is_noisy:
+        names = {clip.fname for clip in fold.training if clip.is_noisy}
+        units = {clip.unit for clip in fold.training} - {""}
+        for clip in splits.noisy:
+            if clip.fname in names or clip.unit in units:
                 seen.setdefault(clip.fname, set()).add(number)
     return {fname: frozenset(folds) for fname, folds in seen.items()}
 
@@ -198,14 +222,22 @@ def merge_seen(first: SeenBy, second: SeenBy) -> SeenBy:
     }
 
 
-def _write_seen(path: Path, seen: SeenBy) -> None:
-    """noisy_folds.csv: columns fname and folds ("0" or "0,2")."""
-    cells = [",".join(map(str, sorted(folds))) for folds in seen.values()]
-    write_table(path, pd.DataFrame({"fname": list(seen), "folds": cells}))
+def _write_seen(path: Path, seen: SeenBy, noisy: Sequence[Clip]) -> None:
+    """noisy_folds.csv: columns fname and folds ("0" or "0,2"), group and sound."""
+    marks = {clip.fname: (clip.group, clip.sound) for clip in noisy}
+    rows = [
+        (fname, ",".join(map(str, sorted(folds))), *marks.get(fname, ("", "")))
+        for fname, folds in seen.items()
+    ]
+    write_table(path, pd.DataFrame(rows, columns=["fname", "folds", *MARKS]))
 
 
 def seen_noisy_clips(experiment: Experiment) -> SeenBy:
     """What noisy_folds.csv tells; empty for an experiment that saw no noisy clip."""
+    return {fname: folds for fname, (folds, _) in _seen_noisy(experiment).items()}
+
+
+def _seen_noisy(experiment: Experiment) -> dict[str, tuple[frozenset[int], list[Mark]]]:
     path = experiment.path("noisy_folds.csv")
     if not path.exists():
         if experiment.config.data.noisy_train_df:
@@ -214,37 +246,65 @@ def seen_noisy_clips(experiment: Experiment) -> SeenBy:
                 "experiment was trained before it was recorded: train it anew, or leave out --out_of_fold"
             )
         return {}
-    frame = read_table(path, ["fname", "folds"])
+    frame = read_table(path, ["fname", "folds"], all_columns=True)
     try:
         folds = [frozenset(int(part) for part in cell.split(",")) for cell in frame["folds"]]
     except ValueError as error:
         raise DataError(f'{path}: expected folds as "0" or "0,2" ({error}); train it anew') from error
-    return dict(zip(frame["fname"], folds, strict=True))
+    return dict(zip(frame["fname"], zip(folds, _marks_in(frame), strict=True), strict=True))
 
 
-def seen_curated_clips(experiment: Experiment, fnames: Sequence[str], paths: Sequence[Path]) -> SeenBy:
-    """The folds that train on those of these clips that are curated ones of the experiment.
-
-    A file of the same name that lies elsewhere than the curated clip is another clip.
-    """
-    path = experiment.path("validation_folds.csv")
-    if not path.exists():
-        return {}  # trained before it was recorded
-    validating, folder = _validating_folds(path), Path(experiment.config.data.train_data_dir)
-    all_folds = frozenset(range(experiment.n_folds))
-    return {
-        fname: all_folds - {validating[fname]}
-        for fname, path in zip(fnames, paths, strict=True)
-        if fname in validating and not _are_two_files(path, folder / fname)
-    }
-
-
-def _validating_folds(path: Path) -> dict[str, int]:
-    frame = read_table(path, ["fname", "fold"])
+def _validating_folds(path: Path) -> dict[str, tuple[int, list[Mark]]]:
+    frame = read_table(path, ["fname", "fold"], all_columns=True)
     try:
-        return dict(zip(frame["fname"], frame["fold"].astype(int), strict=True))
+        folds = frame["fold"].astype(int)
     except ValueError as error:
         raise DataError(f"{path}: expected the number of a fold for each clip ({error})") from error
+    return dict(zip(frame["fname"], zip(folds, _marks_in(frame), strict=True), strict=True))
+
+
+def _marks_in(frame: pd.DataFrame) -> list[list[Mark]]:
+    return [[(name, row[name]) for name in MARKS if row.get(name)] for row in frame.to_dict("records")]
+
+
+def unseen_by(
+    experiment: Experiment,
+    folds: Sequence[int],
+    fnames: Sequence[str],
+    paths: Sequence[Path],
+    marks: Sequence[Sequence[Mark]],
+) -> np.ndarray:
+    """(folds, clips) bool: whether that fold trained neither on that clip nor on one that belongs to it.
+
+    A clip is known by its name (of a curated one also by its place: a file of the same name that lies
+    elsewhere is another), by its sound whatever it is called, and by its group.
+
+    Args:
+        marks: of each clip ("group", its group) and ("sound", its digest), as far as they are known.
+    """
+    by_name: dict[str, frozenset[int]] = {}
+    by_mark: dict[Mark, frozenset[int]] = {}
+
+    def add(fname: str | None, own_marks: Sequence[Mark], seen: frozenset[int]) -> None:
+        if fname is not None:
+            by_name[fname] = by_name.get(fname, frozenset()) | seen
+        for mark in own_marks:
+            by_mark[mark] = by_mark.get(mark, frozenset()) | seen
+
+    path, folder = experiment.path("validation_folds.csv"), Path(experiment.config.data.train_data_dir)
+    all_folds, places = frozenset(range(experiment.n_folds)), dict(zip(fnames, paths, strict=True))
+    if path.exists():  # else trained before it was recorded
+        for fname, (fold, own_marks) in _validating_folds(path).items():
+            is_here = fname in places and not _are_two_files(places[fname], folder / fname)
+            add(fname if is_here else None, own_marks, all_folds - {fold})
+    for fname, (seen, own_marks) in _seen_noisy(experiment).items():
+        add(fname, own_marks, seen)
+    nothing: frozenset[int] = frozenset()
+    seen_by = [
+        nothing.union(by_name.get(fname, nothing), *(by_mark.get(mark, nothing) for mark in own))
+        for fname, own in zip(fnames, marks, strict=True)
+    ]
+    return np.array([[fold not in seen for seen in seen_by] for fold in folds])
 
 
 def _are_two_files(first: Path, second: Path) -> bool:
@@ -252,9 +312,3 @@ def _are_two_files(first: Path, second: Path) -> bool:
         return not first.samefile(second)
     except OSError:  # one is not there: moved, perhaps
         return False
-
-
-def unseen_by(seen: SeenBy, fnames: Sequence[str], folds: Sequence[int]) -> np.ndarray:
-    """(folds, clips) bool: whether that fold did not train on that clip."""
-    nothing: frozenset[int] = frozenset()
-    return np.array([[fold not in seen.get(fname, nothing) for fname in fnames] for fold in folds])

@@ -23,7 +23,12 @@ def test_what_a_run_begins_with_is_written(training_flags, only_experiment):
     folder, (commit, modified) = only_experiment(), code_version()
     assert (folder / "command").read_text().startswith("train_2d_cnn.py --train_df=")
     assert (folder / "commit_hash").read_text() == f"{commit}\n" and len(commit) in (7, 40)  # or "unknown"
-    assert set(json.loads((folder / "clips.json").read_text())) == {"curated", "noisy"}
+    assert set(json.loads((folder / "clips.json").read_text())) == {
+        "curated",
+        "noisy",
+        "curated audio",
+        "noisy audio",
+    }
     assert len(pd.read_csv(folder / "validation_folds.csv")) == 24
     (session,) = pd.read_csv(folder / "sessions.csv").to_dict("records")
     assert session["commit"] == commit and session["modified"] == ("yes" if modified else "no")
