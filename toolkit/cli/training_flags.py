@@ -100,7 +100,10 @@ def add_run_flags(
     if one_run:
         group.add_argument("--experiments_dir", default="experiments", help="folder of all experiments")
         group.add_argument(
-            "--resume", action="store_true", help="continue, or join, the experiment of these flags"
+            "--resume",
+            action="store_true",
+            help="continue, or join, the experiment of these flags, whose clips, labels, folds and sounds "
+            "are compared with those that it began with",
         )
         group.add_argument(
             "--init_from",
