@@ -10,6 +10,7 @@ from itertools import combinations
 from toolkit.clips.cells import split_labels
 from toolkit.clips.problems import ALIKE, HIDDEN, NO_LABEL, RARE, SEVERAL, TOGETHER
 from toolkit.clips.spellings import (
+    MISSING_VALUES,
     SEPARATORS,
     difference,
     has_hidden_characters,
@@ -24,7 +25,6 @@ WRITE = "put several labels in one quoted cell,"
 MIN_FREQUENT = 3  # clips of a label that is frequent beside one of a single clip
 MIN_TOGETHER = 3  # clips in which two labels occur together before that is no chance
 _ALWAYS = ";|\t\n\r；、"  # no name has these; other separators are suspected between known labels only
-_NONE = {"nan", "none", "null", "n/a", "<na>", "nat", "-", "[]", "{}", '""', "''"}
 
 
 @dataclass
@@ -64,15 +64,13 @@ def doubtful_labels(
     names = list(dict.fromkeys([*(known or ()), *counts.clips]))
     found = [(SEVERAL, text) for text in _several(counts, set(names))]
     found += [(ALIKE, text) for text in _alike(names, counts)]
-    found += [
-        (HIDDEN, f"{name!r}") for name in names if has_hidden_characters(name) and name not in counts.of_lists
-    ]
+    found += [(HIDDEN, repr(name)) for name in names if _is_hidden(name) and name not in counts.of_lists]
     found += [(RARE, text) for text in _rare(counts)]
     found += [(TOGETHER, text) for text in _together(counts)]
     found += [
         (NO_LABEL, f"{name!r} of {_where(counts, name)} (leave the cell empty)")
         for name in counts.clips
-        if name.lower() in _NONE
+        if name.lower() in MISSING_VALUES
     ]
     return found
 
@@ -80,6 +78,10 @@ def doubtful_labels(
 def _where(counts: LabelCounts, name: str) -> str:
     n_more = len(counts.clips[name]) - 1
     return f"{counts.first[name]!r}" + (f" and {n_more} more" if n_more else "")
+
+
+def _is_hidden(name: str) -> bool:
+    return has_hidden_characters(name) and not any(mark in name for mark in _ALWAYS)
 
 
 def _several(counts: LabelCounts, names: set[str]) -> Iterator[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 _BEGINNINGS = {  # first bytes -> what they begin
+    b"\xff\xfe\0\0": "in UTF-32; save it as UTF-8",
+    b"\xff\xfe": "in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "in UTF-16; save it as UTF-8",
     b"PK\x03\x04": "an Excel workbook (.xlsx) or another zip archive; save its sheet as CSV in UTF-8",
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls) or another Office file; save its sheet as CSV in UTF-8",
     b"\x1f\x8b": "compressed with gzip; unpack it",
@@ -36,29 +39,31 @@ def kind_of_file(path: str | Path) -> str:
     for beginning, kind in _BEGINNINGS.items():
         if start.removeprefix(b"\xef\xbb\xbf").startswith(beginning):
             return kind
-    # Text without marks has no zero bytes; half of UTF-16's are.
-    if start.count(b"\0") * 3 > len(start) and start.replace(b"\0", b"").isascii():
-        return "in UTF-16; save it as UTF-8"
+    # In UTF-16 every second byte of Latin letters is zero, and no other.
+    for zeros, others in ((start[::2], start[1::2]), (start[1::2], start[::2])):
+        if zeros.count(b"\0") * 2 > len(zeros) and b"\0" not in others:
+            return "in UTF-16; save it as UTF-8"
+    if sum(byte < 32 and byte not in b"\t\n\r\f" for byte in start) * 10 > len(start):
+        return "binary, no text; give a CSV table"
     if start.lstrip()[:1] in (b"{", b"["):
         return "JSON; give a CSV table"
     return ""
 
 
 def encoding_of(path: str | Path, error: UnicodeDecodeError) -> str:
-    """What a file is that is no UTF-8, in words."""
+    """What a file is that is no UTF-8, in words, and what to do."""
     kind = kind_of_file(path)
+    if kind:
+        return f"it is {kind}"
     with open(path, "rb") as file:
-        start = file.read(4)
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return "it is in UTF-16"
-        if kind:
-            return f"it is {kind}"
-        file.seek(0)
         for number, line in enumerate(file, start=1):
             try:
                 line.decode()
             except UnicodeDecodeError as wrong:
                 bad = line[max(0, wrong.start - 10) : wrong.start + 10].strip()
                 shown = bad.decode("cp1252", errors="replace")
-                return f"it is not in UTF-8, perhaps in Latin-1 ({error.reason} in line {number}, {shown!r})"
-    return f"it is not in UTF-8 ({error})"
+                return (
+                    f"it is not in UTF-8, perhaps in Latin-1 ({error.reason} in line {number}, there "
+                    f"{shown!r}); save it as UTF-8"
+                )
+    return f"it is not in UTF-8 ({error}); save it as UTF-8"

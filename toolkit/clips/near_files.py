@@ -33,7 +33,8 @@ class FolderNames:
         for name in self._names:
             key = _key(name)
             stem, base = os.path.splitext(key)[0], os.path.basename(key)
-            self._of_key.setdefault(key, name)
+            for spelled in (key, _key(unquote(name)), _key(_bare(name))):
+                self._of_key.setdefault(spelled, name)
             self._of_stem.setdefault(stem, name)
             for short in (base, os.path.splitext(base)[0]):
                 self._of_base.setdefault(short, name)
@@ -76,10 +77,13 @@ class FolderNames:
         if name is not None:
             spelled = _difference(path, os.path.splitext(name)[0])
             return [*([spelled] if spelled else []), "with extension"], name
-        name = self._of_stem.get(stem) if re.fullmatch(r"\.[a-z]\w{0,4}", extension) else None
-        if name is not None:
-            return ["with another extension"], name
-        number = stem if extension and stem.isdigit() else key
+        if not re.fullmatch(r"\.[a-z]\w{0,4}", extension):
+            stem = key  # "12345.0" has none
+        elif stem in self._of_stem:
+            return ["with another extension"], self._of_stem[stem]
+        elif stem in self._of_key:
+            return [f"without {extension!r}"], self._of_key[stem]
+        number = stem
         name = self._of_number.get(number.lstrip("0")) if number.isdigit() else None
         return None if name is None else (["with other zeros before the number"], name)
 
@@ -98,16 +102,23 @@ def _key(path: str) -> str:
 
 
 def _difference(path: str, name: str) -> str:
-    """In words, what differs in two paths of the same key."""
+    """In words, what differs in a path and the name that was found by its key."""
     if path == name:
         return ""
+    if _key(path) != _key(name):
+        return "with percent-escapes" if _key(path) == _key(unquote(name)) else "with blanks at its ends"
     if unicodedata.normalize("NFC", path) == unicodedata.normalize("NFC", name):
         return "in another Unicode form"
     return "in other case" if path.casefold() == name.casefold() else "in other case and Unicode form"
 
 
+def _bare(path: str) -> str:
+    """Without blanks at its ends and before its extension."""
+    return re.sub(r"\s+(\.\w+)$", r"\1", path.strip().strip(_BLANK_MARKS).strip())
+
+
 _CHANGES = {
-    "without blanks at its ends": lambda path: path.strip().strip(_BLANK_MARKS).strip(),
+    "without blanks at its ends": lambda path: _bare(path),
     "with slashes": lambda path: path.replace("\\", "/"),
     "without percent-escapes": unquote,
     "as a whole number": lambda path: _whole(path),

@@ -15,6 +15,7 @@ SEPARATORS = {  # marks that part labels in tables of others: how to name them
     "、": "'、'",
     "；": "'；'", "/": "'/'", "+": "'+'", "&": "'&'",
 }  # fmt: skip
+MISSING_VALUES = {"nan", "none", "null", "n/a", "<na>", "nat", "-", "[]", "{}", '""', "''"}
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _JOINERS = "\u200c\u200d"  # scripts and emoji need them inside of names
 
@@ -46,7 +47,7 @@ def _without_blanks(name: str) -> str:
 
 
 def _without_last_dots(name: str) -> str:
-    return re.sub(r"[\s.,:;_]+$", "", name)
+    return re.sub(r"[\s.:;_]+$", "", name)
 
 
 # What two names may differ in and yet be meant as one, in words.
@@ -117,7 +118,11 @@ class KnownLabels:
             return []
         listed = names_of_list(cell)
         if listed is not None:
-            return [f"{cell!r} (a list in one cell; write {written(listed)})"]
+            remedy = f"write {written(listed)}" if listed else "leave the cell empty"
+            return [f"{cell!r} (a list in one cell; {remedy})"]
+        mark, parts = separated(cell, self.classes)
+        if mark:
+            return [f"{cell!r} (labels separated by {SEPARATORS[mark]}; write {written(parts)})"]
         texts, row = [], 0
         while row < len(names):
             n_parts, meant = self._class_of_parts(names, row)
@@ -147,6 +152,8 @@ class KnownLabels:
         return 1, ""
 
     def _explanation(self, name: str) -> str:
+        if name.lower() in MISSING_VALUES:
+            return " (a value that is missing; leave the cell empty)"
         alike = self._of_key.get(spelling_key(name))
         bare = name.strip("'\"").strip()
         if alike:
@@ -155,11 +162,11 @@ class KnownLabels:
             return f" (quotes belong around the whole cell; write {bare})"
         if re.fullmatch(r"\d+\.0+", name) and name.split(".")[0] in self.classes:
             return f" (a whole number that became a decimal one; write {name.split('.')[0]})"
-        mark, parts = separated(name, self.classes, [",", *SEPARATORS, " "])
+        mark, parts = separated(name, self.classes, [",", *SEPARATORS, " and ", " "])
         if mark == ",":
             return f" (a doubled comma is a comma of a name; write {written(parts)})"
         if mark:
-            found = SEPARATORS.get(mark, "blanks")
+            found = SEPARATORS.get(mark, repr(mark))
             return f" (labels separated by {found}; write {written(parts)})"
         return nearest(name, self.classes) if len(self._explained) < MAX_SEARCHED else ""
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ops.errors import DataError
 from toolkit.clips.file_kinds import encoding_of, kind_of_file
-from toolkit.clips.problems import MAX_NAMED, MalformedRow
+from toolkit.clips.problems import MAX_NAMED, ONE_CELL, MalformedRow
 from toolkit.system.files import write_atomically
 from toolkit.system.suggestions import nearest_path
 
@@ -94,12 +94,12 @@ def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, 
         elif len(row) == len(header):
             yield number, [row[position] for position in positions]
         elif row:  # no blank line
-            comment = ", a comment, which has no place here" if row[0].lstrip().startswith("#") else ""
+            remedy = "a comment has no place in a table" if row[0].lstrip().startswith("#") else ONE_CELL
             found = (
                 f"row {number} has {len(row)} cells, expected {len(header)} as in the first line, found "
-                f"{','.join(row)[:80]!r}{comment}"
+                f"{','.join(row)[:80]!r}"
             )
-            yield number, MalformedRow(path, found)
+            yield number, MalformedRow(path, found, remedy)
 
 
 def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
@@ -123,7 +123,7 @@ def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
     except (ValueError, OverflowError, OSError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         if isinstance(error, UnicodeDecodeError):
-            reason = f"{encoding_of(path, error)}; save it as UTF-8"
+            reason = encoding_of(path, error)
         raise DataError(f"{path}: expected {expected}, found no valid one ({reason})") from error
     if not len(frame):
         raise DataError(f"{path}: expected {expected}, found no rows")
@@ -179,7 +179,7 @@ def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: expected {expected}, found no valid one: {encoding_of(path, error)}; save it as UTF-8"
+            f"{path}: expected {expected}, found no valid one: {encoding_of(path, error)}"
         ) from error
     except (csv.Error, ValueError) as error:
         if isinstance(error, csv.Error):
@@ -195,6 +195,11 @@ def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str
         raise DataError(
             f"{path}: expected {expected}, found cells separated by {other!r} in its first line; separate "
             "them by commas"
+        )
+    if missing and len(header) == 1 and "," in header[0]:
+        raise DataError(
+            f"{path}: expected {expected}, found its whole first line in quotes, as one cell; quote single "
+            "cells, not lines"
         )
     if missing:
         near = _nearest_columns(missing, [name for name in header if name not in columns])
