@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import NamedTuple
 
 from toolkit.clips.cells import split_labels
 from toolkit.clips.problems import ALIKE, HIDDEN, NO_LABEL, RARE, SEVERAL, TOGETHER
@@ -51,10 +52,16 @@ class LabelCounts:
         return counts
 
 
-def doubtful_labels(
-    rows: Iterable[tuple[str, str]], known: Collection[str] | None = None
-) -> list[tuple[str, str]]:
-    """(kind, what and what to do) of labels that look like mistakes, in the order of problems.KINDS.
+class Doubt(NamedTuple):
+    """A label that looks like a mistake, and in words what it is and what to do."""
+
+    kind: str
+    label: str
+    text: str
+
+
+def doubtful_labels(rows: Iterable[tuple[str, str]], known: Collection[str] | None = None) -> list[Doubt]:
+    """Labels that look like mistakes, in the order of problems.KINDS.
 
     Args:
         rows: fname and label cell of each clip.
@@ -62,17 +69,10 @@ def doubtful_labels(
     """
     counts = LabelCounts.of(rows, known)
     names = list(dict.fromkeys([*(known or ()), *counts.clips]))
-    found = [(SEVERAL, text) for text in _several(counts, set(names))]
-    found += [(ALIKE, text) for text in _alike(names, counts)]
-    found += [(HIDDEN, repr(name)) for name in names if _is_hidden(name) and name not in counts.of_lists]
-    found += [(RARE, text) for text in _rare(counts)]
-    found += [(TOGETHER, text) for text in _together(counts)]
-    found += [
-        (NO_LABEL, f"{name!r} of {_where(counts, name)} (leave the cell empty)")
-        for name in counts.clips
-        if name.lower() in MISSING_VALUES
-    ]
-    return found
+    found = [(SEVERAL, _several(counts, set(names))), (ALIKE, _alike(names, counts))]
+    found += [(HIDDEN, _hidden(names, counts)), (RARE, _rare(counts)), (TOGETHER, _together(counts))]
+    found += [(NO_LABEL, _none(counts))]
+    return [Doubt(kind, label, text) for kind, doubts in found for label, text in doubts]
 
 
 def _where(counts: LabelCounts, name: str) -> str:
@@ -80,13 +80,25 @@ def _where(counts: LabelCounts, name: str) -> str:
     return f"{counts.first[name]!r}" + (f" and {n_more} more" if n_more else "")
 
 
-def _is_hidden(name: str) -> bool:
-    return has_hidden_characters(name) and not any(mark in name for mark in _ALWAYS)
+def _hidden(names: Iterable[str], counts: LabelCounts) -> Iterator[tuple[str, str]]:
+    for name in names:
+        separates = any(mark in name for mark in _ALWAYS)
+        if has_hidden_characters(name) and not separates and name not in counts.of_lists:
+            yield name, repr(name)
 
 
-def _several(counts: LabelCounts, names: set[str]) -> Iterator[str]:
+def _none(counts: LabelCounts) -> Iterator[tuple[str, str]]:
+    for name in counts.clips:
+        if name.lower() in MISSING_VALUES:
+            yield name, f"{name!r} of {_where(counts, name)} (leave the cell empty)"
+
+
+def _several(counts: LabelCounts, names: set[str]) -> Iterator[tuple[str, str]]:
     for cell, fname in counts.lists.items():
-        yield f"{cell!r}; {WRITE} {written(names_of_list(cell) or [])} (clip {fname!r})"
+        yield (
+            split_labels(cell)[0],
+            f"{cell!r}; {WRITE} {written(names_of_list(cell) or [])} (clip {fname!r})",
+        )
     for name in counts.clips:
         if name in counts.of_lists:
             continue
@@ -96,22 +108,22 @@ def _several(counts: LabelCounts, names: set[str]) -> Iterator[str]:
         if not mark and always:
             parts = [part for text in name.split(always) if (part := text.strip())]
         if len(parts) > 1 or (parts and mark == ","):
-            yield f"{name!r}; {WRITE} {written(parts)} (clip {_where(counts, name)})"
+            yield name, f"{name!r}; {WRITE} {written(parts)} (clip {_where(counts, name)})"
         elif len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
-            yield f"{name!r}; write it without its quotes (clip {_where(counts, name)})"
+            yield name, f"{name!r}; write it without its quotes (clip {_where(counts, name)})"
 
 
-def _alike(names: Iterable[str], counts: LabelCounts) -> Iterator[str]:
+def _alike(names: Iterable[str], counts: LabelCounts) -> Iterator[tuple[str, str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for name in names:
         groups[spelling_key(name)].append(name)
     for group in groups.values():
         common, *others = sorted(group, key=lambda name: -len(counts.clips.get(name, ())))
         for name in others:
-            yield f"{name!r} and {common!r} (they differ in {difference(name, common)})"
+            yield name, f"{name!r} and {common!r} (they differ in {difference(name, common)})"
 
 
-def _rare(counts: LabelCounts) -> Iterator[str]:
+def _rare(counts: LabelCounts) -> Iterator[tuple[str, str]]:
     """One slip of the pen apart: a character more, less or other, or two that changed places."""
     frequent: dict[str, str] = {}
     for name, clips in counts.clips.items():
@@ -123,7 +135,7 @@ def _rare(counts: LabelCounts) -> Iterator[str]:
             near = next((frequent[shorter] for shorter in _shortened(name) if shorter in frequent), None)
             if near and len(near) > 3 and _digits(near) == _digits(name) and not _are_alike(near, name):
                 found = f"nearest: {near!r}, {len(counts.clips[near])} clips"
-                yield f"{name!r} of {counts.first[name]!r} ({found})"
+                yield name, f"{name!r} of {counts.first[name]!r} ({found})"
 
 
 def _shortened(name: str) -> set[str]:
@@ -145,7 +157,7 @@ def _are_alike(name: str, other: str) -> bool:
     return spelling_key(name) == spelling_key(other)
 
 
-def _together(counts: LabelCounts) -> Iterator[str]:
+def _together(counts: LabelCounts) -> Iterator[tuple[str, str]]:
     groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, clips in counts.clips.items():
         if len(clips) >= MIN_TOGETHER and name not in counts.of_lists:
@@ -154,4 +166,4 @@ def _together(counts: LabelCounts) -> Iterator[str]:
         if len(group) > 1:
             names = " and ".join(map(repr, group))
             whole = written([", ".join(group)])
-            yield f"{names} (in the same {len(clips)} clips; if they are one class, write {whole})"
+            yield group[0], f"{names} (in the same {len(clips)} clips; if they are one class, write {whole})"

@@ -62,8 +62,6 @@ def encoding_of(path: str | Path, error: UnicodeDecodeError) -> str:
             except UnicodeDecodeError as wrong:
                 bad = line[max(0, wrong.start - 10) : wrong.start + 10].strip()
                 shown = bad.decode("cp1252", errors="replace")
-                return (
-                    f"it is not in UTF-8, perhaps in Latin-1 ({error.reason} in line {number}, there "
-                    f"{shown!r}); save it as UTF-8"
-                )
+                perhaps = f"perhaps in Latin-1 (line {number} would hold {shown!r})"
+                return f"it is not in UTF-8, {perhaps}; save it as UTF-8"
     return f"it is not in UTF-8 ({error}); save it as UTF-8"

@@ -178,9 +178,13 @@ def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterato
 def _doubtful_labels(sources: Sequence[Source], class_map: dict[str, int] | None) -> Iterator[Problem]:
     """Of all training tables together: a label may be rare in one and frequent in the other."""
     rows = [row for source in sources for row in source.labels.items()]
-    tables = ", ".join(source.table for source in sources)
-    for kind, detail in doubtful_labels(rows, class_map):
-        yield Problem(kind, tables, "", detail)
+    names = {
+        source.table: {name for cell in set(source.labels.values()) for name in split_labels(cell)}
+        for source in sources
+    }
+    for kind, label, text in doubtful_labels(rows, class_map):
+        tables = [table for table, of_table in names.items() if label in of_table] or list(names)
+        yield Problem(kind, ", ".join(tables), "", text)
 
 
 def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: int) -> Iterator[Problem]:

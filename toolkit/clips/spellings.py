@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from ops.errors import nearest
 from toolkit.clips.cells import join_labels, split_labels
 
-MAX_SEARCHED = 1000  # labels that the nearest class is looked for; each takes about a millisecond
+MAX_SEARCHED = 200  # labels that the nearest class is looked for; each takes some milliseconds
 SEPARATORS = {  # marks that part labels in tables of others: how to name them
     ";": "';'", "|": "'|'", "\t": "a tab", "\n": "a line break", "\r": "a line break", "，": "'，'",
     "、": "'、'",

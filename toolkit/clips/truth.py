@@ -30,8 +30,8 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
     if len(class_map) == 1:
         console.warn(f"{table}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
     doubtful = doubtful_labels(zip(rows["fname"], rows["labels"], strict=True))
-    for kind in dict.fromkeys(kind for kind, _ in doubtful):
-        texts = [text for other, text in doubtful if other == kind]
+    for kind in dict.fromkeys(doubt.kind for doubt in doubtful):
+        texts = [doubt.text for doubt in doubtful if doubt.kind == kind]
         more = f"; and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
         of_kind = "class names look like several labels, as" if kind == SEVERAL else f"x {kind}:"
         console.warn(f"{table}: {len(texts)} {of_kind} {', '.join(texts[:MAX_NAMED])}{more}")
