@@ -91,10 +91,15 @@ class FolderNames:
         self._n_searched += 1
         if self._n_searched > MAX_SEARCHED:
             return ""
-        longest = max(2, len(fname) // 4)
+        longest, numbers = max(2, len(fname) // 4), _numbers(fname)
         names = [name for name in self._names if abs(len(name) - len(fname)) <= longest]
+        names = [name for name in names if _numbers(name) == numbers]  # other numbers are other clips
         near = difflib.get_close_matches(fname, names, n=1, cutoff=0.75)
         return f"nearest: {near[0]!r}" if near else ""
+
+
+def _numbers(name: str) -> list[str]:
+    return [digits.lstrip("0") for digits in re.findall(r"\d+", name)]
 
 
 def _key(path: str) -> str:

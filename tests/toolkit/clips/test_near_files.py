@@ -65,6 +65,8 @@ def folder(tmp_path):
         ("0a1b.wav.wav", "exists without '.wav': '0a1b.wav'"),
         ("c.wav", "exists in another folder: 'sub/c.wav'"),
         ("0a1c.wav", "nearest: '0a1b.wav'"),
+        ("00a1b.wav", "nearest: '0a1b.wav'"),
+        ("0a2b.wav", ""),  # numbers are meant to differ
         ("# made by hand", "a comment? remove its row"),
         ("unlike", ""),
         ("", ""),
