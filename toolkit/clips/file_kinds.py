@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _BEGINNINGS = {  # first bytes -> what they begin
@@ -34,6 +35,8 @@ _BEGINNINGS = {  # first bytes -> what they begin
 
 def kind_of_file(path: str | Path) -> str:
     """What the first bytes tell that a file is, and what to do; nothing where it may be a table of text."""
+    if not os.path.isfile(path):
+        return ""  # a pipe cannot be read twice
     with open(path, "rb") as file:
         start = file.read(200)
     for beginning, kind in _BEGINNINGS.items():
@@ -55,6 +58,8 @@ def encoding_of(path: str | Path, error: UnicodeDecodeError) -> str:
     kind = kind_of_file(path)
     if kind:
         return f"it is {kind}"
+    if not os.path.isfile(path):
+        return f"it is not in UTF-8 ({error}); save it as UTF-8"
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:

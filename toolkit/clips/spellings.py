@@ -89,16 +89,17 @@ def names_of_list(cell: str) -> list[str] | None:
 def separated(name: str, known: Collection[str], marks: Iterable[str] = SEPARATORS) -> tuple[str, list[str]]:
     """The mark that parts a label into known ones, and these; ("", []) where none does."""
     for mark in marks:
-        parts = [part for text in name.split(mark) if (part := text.strip())]
-        if mark in name and parts and all(part in known for part in parts):
+        parts = [part for text in name.split(mark) if (part := text.strip())] if mark in name else []
+        if parts and all(part in known for part in parts):
             return mark, parts
     return "", []
 
 
 def written(names: Iterable[str]) -> str:
-    """How labels are written into a CSV table: "Bark,Run", with the quotes where a cell needs them."""
+    """How labels are written into a CSV table: "Bark,Run" with its quotes."""
     cell = join_labels(names).replace('"', '""')
-    return f'"{cell}"'
+    shown = "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in cell)
+    return f'"{shown}"'
 
 
 class KnownLabels:

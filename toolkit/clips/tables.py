@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import itertools
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -137,7 +138,7 @@ def _refuse_other_files(path: str | Path, expected: str, columns: Sequence[str])
     found = kind_of_file(path)
     if found:
         raise DataError(f"{path}: expected {expected}, found no column: it is {found}")
-    if not columns:
+    if not columns or not os.path.isfile(path):
         return
     for number, row in enumerate(itertools.islice(_csv_rows(path, expected), 20), start=1):
         if set(columns) <= set(row):

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from any_text import FUZZ, TEXT, outcome
+from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.labels import (
     decode_labels,
     encode_labels,
@@ -15,6 +16,8 @@ from toolkit.clips.labels import (
     make_class_map,
     split_labels,
 )
+from toolkit.clips.problems import DOUBTFUL_LABELS
+from toolkit.clips.spellings import KnownLabels
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 10) | st.integers() | st.floats() | st.text(max_size=8),
@@ -94,6 +97,20 @@ def test_arrays_of_any_classes_are_written_as_cells_and_read_again(names, data):
     cells = decode_labels(rows, names)
     class_map = {name: index for index, name in enumerate(names)}
     assert (encode_labels(cells, class_map, "t.csv", range(len(cells))) == rows).all()
+
+
+MESSY = TEXT | st.text("aAb[]{}'\", ;|\n\u200b._-0", max_size=12)
+
+
+@FUZZ
+@given(cells=st.lists(MESSY, max_size=6), names=st.lists(CLASSES, unique=True, max_size=5))
+def test_whatever_is_written_is_known_or_explained_and_never_fails(cells, names):
+    known = KnownLabels(names)
+    for cell in cells:
+        assert bool(known.unknown(cell)) == (not set(split_labels(cell)) <= set(names))
+    for classes in (None, names):
+        doubts = doubtful_labels([(str(row), cell) for row, cell in enumerate(cells)], classes)
+        assert all(doubt.kind in DOUBTFUL_LABELS and doubt.text.isprintable() for doubt in doubts)
 
 
 @FUZZ
