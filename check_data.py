@@ -7,8 +7,9 @@
 
 Errors (clips that are missing, empty or unreadable, duplicate or unsafe names, unknown labels, tables
 that cannot be used) would stop training and make the exit code 1. Warnings (clips known to be wrong,
-silence, other sample rates, several channels, clips shorter than a window, classes too small for the
-folds, files that are not in the table, the same audio in training and test) leave it 0.
+silence, other sample rates, several channels, clips shorter than a window, labels that look like
+mistakes, classes too small for the folds, files that are not in the table, the same audio in training and
+test) leave it 0.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from ops.errors import DataError
 from ops.noise_model import correct_labels
 from run_configs import run_config
 from strategy_calls import CLASSES, FNAMES, PROBABILITIES
+from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.tables import read_table, write_table
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import SubmissionConfig
@@ -217,3 +218,21 @@ def test_clips_that_prediction_could_not_read_are_not_chosen(toy, finished_exper
     assert not (tmp_path / "preds.csv.bad_clips.csv").exists()
     relabel_noisy_data.main(relabel)
     assert len(pd.read_csv(kept)) == 16
+
+
+def test_names_with_commas_come_back_doubled_in_cells_alone(tmp_path):
+    classes, truth = ["Bark", "Child speech, kid speaking", ",odd"], np.eye(3, dtype=bool)[[0, 1, 2, 1]]
+    truth[0, 1] = truth[1, 2] = True
+    noisy = [
+        (f"c{row}", cell) for row, cell in enumerate(["Bark", "Child speech,, kid speaking", "Bark", ""])
+    ]
+    predictions = Predictions([fname for fname, _ in noisy], classes, np.where(truth, 0.9, 0.1))
+    relabel(tmp_path, noisy, predictions, "relabelall_1")
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[0] == (
+        'Bark,"Child speech, kid speaking",",odd",fname'
+    )
+    cells = dict(read_table(tmp_path / "relabeled.csv", ["fname", "labels"]).to_numpy().tolist())
+    assert cells["c0"] == "Bark,Child speech,, kid speaking"
+    assert cells["c1"] == "Child speech,, kid speaking, ,,odd"
+    found = encode_labels(cells.values(), class_index(classes), "t.csv", cells)
+    assert (found == truth[[int(fname[1]) for fname in cells]]).all()

@@ -122,3 +122,13 @@ def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags
         score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
         tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
     assert tables[0] == tables[1]
+
+
+def test_classes_with_commas_are_scored_and_shown_as_they_are(tmp_path, capsys):
+    (tmp_path / "truth.csv").write_text('fname,labels\na,"Child speech,, kid,Bark"\nb,Bark\n')
+    (tmp_path / "preds.csv").write_text('Bark,"Child speech, kid",fname\n0.9,0.8,a\n0.9,0.1,b\n')
+    run(tmp_path, "--per_class")
+    assert "\nChild speech, kid  " in capsys.readouterr().out
+    (tmp_path / "truth.csv").write_text('fname,labels\na,"Child speech, kid"\nb,Bark\n')
+    with pytest.raises(DataError, match='none for .*"Child speech,, kid"'):
+        run(tmp_path)

@@ -47,7 +47,7 @@ SCORES = np.array(
 
 
 def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
-    """A page of the relabeling above; tables may replace fnames, before, after, scores, add weights."""
+    """A page of the relabeling above; tables may replace its parts, and add weights."""
     fnames, before = tables.get("fnames", FNAMES), tables.get("before", BEFORE)
     after, scores = tables.get("after", AFTER), tables.get("scores", SCORES)
     clips = folder / "clips"
@@ -62,7 +62,8 @@ def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
     if "weights" in tables:
         relabeled["weight"] = tables["weights"]
     write_table(paths["relabeled"], relabeled)
-    write_predictions(paths["predictions"], Predictions(list(fnames), CLASSES, np.asarray(scores)))
+    classes = tables.get("classes", CLASSES)
+    write_predictions(paths["predictions"], Predictions(list(fnames), classes, np.asarray(scores)))
     page = folder / "review.html"
     review_labels.main(
         [f"--noisy_df={paths['noisy']}", f"--relabeled_df={paths['relabeled']}", f"--output={page}"]

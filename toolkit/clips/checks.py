@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ops.errors import DataError
+from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.sound_files import MissingAudioError, read_header
 from toolkit.system import processes
@@ -35,12 +36,27 @@ def probe_clips(
     if not Path(data_dir).is_dir():
         near = nearest_path(data_dir)
         raise DataError(f"{data_dir}: expected the folder with the clips of {table}, found none{near}")
-    return _probe(fnames, lambda fname: clip_path(data_dir, fname))
+    paths, lengths = _probe(fnames, lambda fname: clip_path(data_dir, fname))
+    return paths, _with_hints(fnames, lengths, data_dir)
 
 
 def probe_files(paths: Sequence[Path]) -> list[int | DataError]:
     """Lengths (samples at 44,100 Hz) by the files' headers, a DataError where one is unusable."""
     return _probe(paths, Path)[1]
+
+
+def _with_hints(
+    fnames: Sequence[str], lengths: Sequence[int | DataError], data_dir: str | Path
+) -> list[int | DataError]:
+    """The lengths; errors of missing clips say what file may be meant: only then the folder is listed."""
+    names, told = None, []
+    for fname, length in zip(fnames, lengths, strict=True):
+        if isinstance(length, MissingAudioError):
+            names = names or FolderNames(data_dir)
+            hint = names.hint(fname)
+            length = MissingAudioError(f"{length} ({hint})", length.path) if hint else length
+        told.append(length)
+    return told
 
 
 def _probe(
@@ -66,9 +82,7 @@ def raise_if_any(errors: Sequence[DataError], table: str | Path) -> None:
     if errors:
         named = "; ".join(str(error) for error in errors[:MAX_NAMED])
         more = f"; and {len(errors) - MAX_NAMED} more" if len(errors) > MAX_NAMED else ""
-        missing = next((error for error in errors if isinstance(error, MissingAudioError)), None)
-        near = nearest_path(missing.path) if missing is not None else ""
         raise DataError(
-            f"{table}: {len(errors)} of its clips cannot be used: {named}{more}{near}. "
+            f"{table}: {len(errors)} of its clips cannot be used: {named}{more}. "
             "Repair or restore these files, remove their rows from the table, or train with --skip_bad_clips"
         )

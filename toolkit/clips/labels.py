@@ -7,17 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ops.errors import DataError, nearest
+from ops.errors import DataError
+from toolkit.clips.cells import join_labels, split_labels
+from toolkit.clips.spellings import KnownLabels
 from toolkit.system.files import read_json
-
-
-def split_labels(cell: str) -> list[str]:
-    """The class names in a label cell: "Bark,Run" -> ["Bark", "Run"]; an empty cell has none."""
-    return [name for name in (part.strip() for part in cell.split(",")) if name]
-
-
-def join_labels(names: Iterable[str]) -> str:
-    return ",".join(names)
 
 
 def class_index(classes: Iterable[str]) -> dict[str, int]:
@@ -43,10 +36,8 @@ def load_class_map(path: str | Path) -> dict[str, int]:
     for name, index in content.items():
         if type(index) is not int:
             raise DataError(f"{path}: expected {expected}, found {name!r}: {_short(index)}; {remedy}")
-        if split_labels(name) != [name]:
-            raise DataError(
-                f"{path}: expected class names without commas or outer spaces, found {name!r}; {remedy}"
-            )
+        if not name or name != name.strip():
+            raise DataError(f"{path}: expected class names without outer spaces, found {name!r}; {remedy}")
         if not can_name_a_column(name):
             # Else predictions could not be written, at the end of a training run.
             raise DataError(
@@ -65,32 +56,30 @@ def encode_labels(
 ) -> np.ndarray:
     """Label cells -> multi-hot (clips, classes) float32.
 
-    Raises DataError naming the table, the first clip and all labels that the class map lacks.
+    Raises DataError naming the table, the first clip and all labels that the class map lacks, with what
+    the first of them may mean.
     """
     cells = list(cells)
     multi_hot = np.zeros((len(cells), len(class_map)), dtype=np.float32)
-    unknown: dict[str, str] = {}
+    unknown: dict[str, tuple[str, str]] = {}  # label -> clip and cell
     for row, (cell, fname) in enumerate(zip(cells, fnames, strict=True)):
         for name in split_labels(cell):
             index = class_map.get(name)
             if index is None:
-                unknown.setdefault(name, fname)
+                unknown.setdefault(name, (fname, cell))
             else:
                 multi_hot[row, index] = 1.0
     if unknown:
-        name, fname = next(iter(unknown.items()))
-        more = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
+        fname, cell = next(iter(unknown.values()))
+        told = KnownLabels(class_map).unknown(cell)
+        n_more = len(unknown.keys() - split_labels(cell)) + len(told) - 1
+        more = f" and {n_more} more labels" if n_more else ""
         raise DataError(
-            f"{table}: label {with_nearest(name, class_map)} of clip {fname!r}{more} not in the class map of "
+            f"{table}: label {told[0]} of clip {fname!r}{more} not in the class map of "
             f"{len(class_map)} classes; correct the table, or make the class map from it with "
             "create_class_map.py"
         )
     return multi_hot
-
-
-def with_nearest(name: str, class_map: dict[str, int]) -> str:
-    """A name that the class map lacks, quoted, with the class that it may be a misspelling of."""
-    return f"{name!r}{nearest(name, class_map)}"
 
 
 def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:

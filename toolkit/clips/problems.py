@@ -15,13 +15,21 @@ ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
 UNUSABLE = "unusable table, class map or folder"
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
 REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+# Labels that look like mistakes.
+SEVERAL = "several labels in one name"
+ALIKE = "labels spelled almost alike"
+HIDDEN = "label with invisible characters"
+RARE = "label of one clip, almost a frequent one"
+TOGETHER = "labels that only occur together"
+NO_LABEL = "label that means none"
+DOUBTFUL_LABELS = (SEVERAL, ALIKE, HIDDEN, RARE, TOGETHER, NO_LABEL)
 
 
 class MalformedRow(DataError):
-    """A row of more or fewer cells than the first line; `found` says so without table and remedy."""
+    """A row that is no clip's, as one of more cells than the first line; `found` says why without table."""
 
-    def __init__(self, path: str | Path, found: str):
-        super().__init__(f"{path}: {found}; {ONE_CELL}")
+    def __init__(self, path: str | Path, found: str, remedy: str = ONE_CELL):
+        super().__init__(f"{path}: {found}; {remedy}")
         self.found = found
 
 
@@ -62,6 +70,7 @@ KINDS = {  # in the order of the report
     "other sample rate": Kind(detailed=True),
     "several channels": Kind(detailed=True),
     "without labels": Kind(),
+    **dict.fromkeys(DOUBTFUL_LABELS, Kind(detailed=True)),
     "class with fewer clips than folds": Kind(detailed=True),
     "file that is not in the table": Kind(),
     "same audio with other labels": Kind(detailed=True),
@@ -73,12 +82,13 @@ KINDS = {  # in the order of the report
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a table; fname is empty where it is no clip's."""
+    """One problem of a table; fname is empty where it is no clip's; hint: what may be meant."""
 
     kind: str
     table: str
     fname: str
     detail: str
+    hint: str = ""
 
     @property
     def name(self) -> str:
@@ -86,7 +96,8 @@ class Problem:
         if not self.fname:
             return self.detail
         fname = self.fname if self.fname.isprintable() else repr(self.fname)
-        return f"{fname} ({self.detail})" if KINDS[self.kind].detailed else fname
+        told = self.detail if KINDS[self.kind].detailed else self.hint
+        return f"{fname} ({told})" if told else fname
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:

@@ -9,16 +9,19 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.cells import split_labels
 from toolkit.clips.checks import clip_path
+from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.identity import SILENCE, sound_digest
-from toolkit.clips.labels import load_class_map, split_labels, with_nearest
+from toolkit.clips.labels import load_class_map
+from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
 from toolkit.clips.sound_files import (
     EmptyAudioError,
@@ -27,6 +30,7 @@ from toolkit.clips.sound_files import (
     read_audio,
     read_header,
 )
+from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import column_of, has_column, is_weight, read_table, scan_table
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
@@ -77,6 +81,7 @@ def check_sources(
         except DataError as error:
             problems.append(_unusable(classmap, str(error)))
     problems += _table_problems(sources, class_map, n_folds)
+    problems += _doubtful_labels([source for source in sources if source.role != "test"], class_map)
     for source in sources:
         if source.role == "curated" and source.is_whole:
             problems += _small_classes(source, class_map, n_folds)
@@ -195,15 +200,26 @@ def _unusable(path: str, detail: str) -> Problem:
 
 
 def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterator[Problem]:
+    known = KnownLabels(class_map) if class_map is not None else None
     for fname, cell in source.labels.items():
-        names = split_labels(cell)
-        unknown = [name for name in names if class_map is not None and name not in class_map]
+        unknown = known.unknown(cell) if known else []
         if unknown:
-            named = ", ".join(with_nearest(name, class_map) for name in unknown)
-            detail = f"{named} not in the class map"
+            detail = f"{', '.join(unknown)} not in the class map"
             yield Problem("unknown label", source.table, fname, detail)
-        if not names:
+        if not split_labels(cell):
             yield Problem("without labels", source.table, fname, "its label cell is empty")
+
+
+def _doubtful_labels(sources: Sequence[Source], class_map: dict[str, int] | None) -> Iterator[Problem]:
+    """Of all training tables together: a label may be rare in one and frequent in the other."""
+    rows = [row for source in sources for row in source.labels.items()]
+    names = {
+        source.table: {name for cell in set(source.labels.values()) for name in split_labels(cell)}
+        for source in sources
+    }
+    for kind, label, text in doubtful_labels(rows, class_map):
+        tables = [table for table, of_table in names.items() if label in of_table] or list(names)
+        yield Problem(kind, ", ".join(tables), "", text)
 
 
 def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: int) -> Iterator[Problem]:
@@ -256,7 +272,7 @@ def _clip_problems(
             if examined.path is not None:
                 source.clips[fname] = examined.path, examined.n_samples
                 source.sounds[fname] = examined.sound
-    return problems
+    return _with_hints(problems, readable)
 
 
 def doubles(sources: Sequence[Source]) -> Iterator[Problem]:
@@ -282,6 +298,22 @@ def doubles(sources: Sequence[Source]) -> Iterator[Problem]:
         if source.role == "test":
             for group in sorted(trained & set(source.groups.values())):
                 yield Problem("group in training and test", source.table, "", f"{group!r}")
+
+
+def _with_hints(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
+    """The problems, those of missing clips with what file may be meant; folders are listed only for these."""
+    folders = {source.table: os.path.realpath(source.data_dir) for source in sources}
+    names: dict[str, FolderNames] = {}
+    told = []
+    for problem in problems:
+        if problem.kind == "missing":
+            folder = folders[problem.table]
+            names[folder] = names.get(folder) or FolderNames(folder)
+            hint = names[folder].hint(problem.fname)
+            detail = f"{problem.detail} ({hint})" if hint else problem.detail
+            problem = replace(problem, hint=hint, detail=detail)
+        told.append(problem)
+    return told
 
 
 def _examine(path: Path, n_fft: int | None) -> _Examined:

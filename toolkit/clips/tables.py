@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import difflib
+import itertools
+import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +14,15 @@ from pathlib import Path
 import pandas as pd
 
 from ops.errors import DataError
-from toolkit.clips.problems import MalformedRow
+from toolkit.clips.file_kinds import encoding_of, kind_of_file
+from toolkit.clips.problems import MAX_NAMED, ONE_CELL, MalformedRow
 from toolkit.system.files import write_atomically
 from toolkit.system.suggestions import nearest_path
+
+OTHER_NAMES = {  # what other data sets call the columns, without blanks, marks and case
+    "fname": ["filename", "file", "filepath", "path", "name", "slicefilename", "audio", "clip", "id"],
+    "labels": ["label", "class", "classes", "classname", "category", "tags", "tag", "target"],
+}
 
 
 def read_table(path: str | Path, columns: Sequence[str], all_columns: bool = False) -> pd.DataFrame:
@@ -83,22 +93,29 @@ def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, 
     expected = f"a CSV table with the columns {', '.join(columns)}"
     rows = _csv_rows(path, expected)
     header = next(rows, [])
+    if not set(columns) <= set(header):
+        _refuse_other_files(path, expected, columns)
     check_columns(header, path, columns, expected)
     positions = [header.index(name) for name in columns]
     for number, row in enumerate(rows, start=1):
-        if len(row) == len(header):
+        if row == header or (row and [row[0].lstrip("\ufeff"), *row[1:]] == header):
+            yield number, MalformedRow(path, f"row {number} repeats the first line", "remove it")
+        elif len(row) == len(header):
             yield number, [row[position] for position in positions]
         elif row:  # no blank line
+            remedy = "a comment has no place in a table" if row[0].lstrip().startswith("#") else ONE_CELL
             found = (
                 f"row {number} has {len(row)} cells, expected {len(header)} as in the first line, found "
                 f"{','.join(row)[:80]!r}"
             )
-            yield number, MalformedRow(path, found)
+            yield number, MalformedRow(path, found, remedy)
 
 
 def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
     """Reads a CSV table whose columns are numbers but for `fname`, which is text."""
     header = next(_csv_rows(path, expected), [])
+    if "fname" not in header:
+        _refuse_other_files(path, expected, ["fname"])
     check_columns(header, path, ["fname"], expected)
     try:
         with warnings.catch_warnings():
@@ -114,12 +131,47 @@ def read_numbers(path: str | Path, expected: str) -> pd.DataFrame:
             )
     except (ValueError, OverflowError, OSError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
+        if isinstance(error, UnicodeDecodeError):
+            reason = encoding_of(path, error)
         raise DataError(f"{path}: expected {expected}, found no valid one ({reason})") from error
     if not len(frame):
         raise DataError(f"{path}: expected {expected}, found no rows")
     check_fnames(frame["fname"], path)
     # pandas takes a column of True and False for booleans; for probabilities these are no numbers.
     return frame.astype({name: str for name in frame.select_dtypes(bool)})
+
+
+def _refuse_other_files(path: str | Path, expected: str, columns: Sequence[str]) -> None:
+    """Raises DataError where a file that is no table as expected is known to be something else."""
+    found = kind_of_file(path)
+    if found:
+        raise DataError(f"{path}: expected {expected}, found no column: it is {found}")
+    if not columns or not os.path.isfile(path):
+        return
+    for number, row in enumerate(itertools.islice(_csv_rows(path, expected), 20), start=1):
+        if set(columns) <= set(row):
+            raise DataError(
+                f"{path}: expected {expected}, found no column {', '.join(map(repr, columns))} in its first "
+                f"line but in row {number}; remove the lines above"
+            )
+
+
+def _nearest_columns(missing: Sequence[str], header: Sequence[str]) -> str:
+    """ "'filename' to 'fname'": columns that may be the missing ones under other names, or nothing."""
+    found = []
+    for name in missing[:MAX_NAMED]:
+        plain = {_plain(other): other for other in reversed(header)}
+        usual = next((plain[other] for other in OTHER_NAMES.get(name, ()) if other in plain), None)
+        near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.7)
+        other = plain.get(_plain(name)) or usual or (plain[near[0]] if near else None)
+        if other is not None:
+            found.append(f"{other!r} to {name!r}")
+    return ", ".join(found)
+
+
+def _plain(name: str) -> str:
+    """A column's name without blanks, marks and case."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
@@ -136,9 +188,11 @@ def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: expected {expected}, found no valid one: it is not in UTF-8 ({error}); save it as UTF-8"
+            f"{path}: expected {expected}, found no valid one: {encoding_of(path, error)}"
         ) from error
     except (csv.Error, ValueError) as error:
+        if isinstance(error, csv.Error):
+            _refuse_other_files(path, expected, [])
         raise DataError(f"{path}: expected {expected}, found no valid one ({error})") from error
 
 
@@ -151,10 +205,17 @@ def check_columns(header: Sequence[str], path: str | Path, columns: Sequence[str
             f"{path}: expected {expected}, found cells separated by {other!r} in its first line; separate "
             "them by commas"
         )
+    if missing and len(header) == 1 and "," in header[0]:
+        raise DataError(
+            f"{path}: expected {expected}, found its whole first line in quotes, as one cell; quote single "
+            "cells, not lines"
+        )
     if missing:
+        near = _nearest_columns(missing, [name for name in header if name not in columns])
+        remedy = f"; rename {near}" if near else "; add it, or check that this is the right file"
         raise DataError(
             f"{path}: expected {expected}, found no column {', '.join(map(repr, missing))} in its first "
-            "line; add it, or check that this is the right file"
+            f"line{remedy}"
         )
     twice = [name for name in header if list(header).count(name) > 1]
     if twice:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ops.errors import DataError
+from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.labels import can_name_a_column, class_index, encode_labels, make_class_map
-from toolkit.clips.problems import ONE_CELL
+from toolkit.clips.problems import MAX_NAMED, SEVERAL
 from toolkit.clips.tables import read_table
 from toolkit.system import console
 
@@ -19,7 +20,8 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
 
     Raises DataError where there is no label, or one that cannot name a class.
     """
-    class_map = make_class_map(read_table(table, ["fname", "labels"])["labels"])
+    rows = read_table(table, ["fname", "labels"])
+    class_map = make_class_map(rows["labels"])
     if not class_map:
         raise DataError(f"{table}: expected labels, found none in any row")
     for name in class_map:
@@ -27,11 +29,12 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
             raise DataError(f"{table}: {name!r} cannot be a class, it names a column; rename the label")
     if len(class_map) == 1:
         console.warn(f"{table}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
-    joined = [name for name in class_map if ";" in name or "|" in name]
-    if joined:
-        console.warn(
-            f"{table}: {len(joined)} class names look like several labels, as {joined[0]!r}; {ONE_CELL}"
-        )
+    doubtful = doubtful_labels(zip(rows["fname"], rows["labels"], strict=True))
+    for kind in dict.fromkeys(doubt.kind for doubt in doubtful):
+        texts = [doubt.text for doubt in doubtful if doubt.kind == kind]
+        more = f"; and {len(texts) - MAX_NAMED} more" if len(texts) > MAX_NAMED else ""
+        of_kind = "class names look like several labels, as" if kind == SEVERAL else f"x {kind}:"
+        console.warn(f"{table}: {len(texts)} {of_kind} {', '.join(texts[:MAX_NAMED])}{more}")
     return class_map
 
 

@@ -14,7 +14,9 @@ from sklearn.metrics import average_precision_score
 
 from ops.errors import DataError
 from ops.metrics import bootstrap_interval, lrap_per_clip, lwlrap_per_class
-from toolkit.clips.labels import class_index, encode_labels, split_labels
+from toolkit.clips.cells import split_labels
+from toolkit.clips.labels import class_index, encode_labels
+from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import check_columns, read_table
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, read_predictions
@@ -119,8 +121,10 @@ def _joined(true: TrueLabels, predictions: Predictions, path: str) -> tuple[np.n
     fnames, cells = true.table["fname"].tolist(), true.table["labels"]
     lacking = sorted({name for cell in cells for name in split_labels(cell)} - set(predictions.classes))
     if lacking:
+        cell = next(cell for cell in cells if lacking[0] in split_labels(cell))
+        told = KnownLabels(predictions.classes).unknown(cell)[0]
         raise DataError(
-            f"{path}: expected a column for each class of {true.path}, found none for {lacking[0]!r} "
+            f"{path}: expected a column for each class of {true.path}, found none for {told} "
             f"({len(lacking)} missing in all); predict with the class map of these labels"
         )
     truth = encode_labels(cells, class_index(predictions.classes), true.path, fnames) > 0.5

@@ -12,7 +12,7 @@ import pandas as pd
 from ops.errors import DataError
 from ops.metrics import lwlrap
 from ops.relabeling import parse_mode
-from toolkit.clips.labels import split_labels
+from toolkit.clips.cells import split_labels
 from toolkit.clips.tables import read_table
 from toolkit.clips.truth import truth_of
 from toolkit.rounds.plan import RoundsConfig, RoundsDirectory

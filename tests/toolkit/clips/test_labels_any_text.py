@@ -2,11 +2,22 @@
 
 import json
 
+import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from any_text import FUZZ, TEXT, outcome
-from toolkit.clips.labels import load_class_map, make_class_map
+from toolkit.clips.doubtful_labels import doubtful_labels
+from toolkit.clips.labels import (
+    decode_labels,
+    encode_labels,
+    join_labels,
+    load_class_map,
+    make_class_map,
+    split_labels,
+)
+from toolkit.clips.problems import DOUBTFUL_LABELS
+from toolkit.clips.spellings import KnownLabels
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 10) | st.integers() | st.floats() | st.text(max_size=8),
@@ -21,7 +32,7 @@ def is_class_map(value: object) -> bool:
         return False
     for name in value:
         half_a_pair = any("\ud800" <= character <= "\udfff" for character in name)
-        if name in ("", "fname") or name != name.strip() or "," in name or half_a_pair:
+        if name in ("", "fname") or name != name.strip() or half_a_pair:
             return False
     indices = list(value.values())
     return all(type(index) is int for index in indices) and sorted(indices) == list(range(len(indices)))
@@ -66,6 +77,40 @@ def test_class_maps_of_any_bytes(content, start, stop, any_file):
         result = outcome(load_class_map, any_file)
         if result is not None:
             check_class_map(any_file, json.loads(damaged.decode("utf-8")))
+
+
+CLASSES = (TEXT | st.text(", ab\t\n\u200b", max_size=8)).map(str.strip).filter(bool)
+
+
+@FUZZ
+@given(names=st.lists(CLASSES, max_size=6))
+@example(names=[",", ",", ",,", "a,", ",b"])
+def test_labels_of_any_names_are_joined_and_split_again(names):
+    assert split_labels(join_labels(names)) == names
+
+
+@FUZZ
+@given(names=st.lists(CLASSES, unique=True, min_size=1, max_size=5), data=st.data())
+def test_arrays_of_any_classes_are_written_as_cells_and_read_again(names, data):
+    row = st.lists(st.booleans(), min_size=len(names), max_size=len(names))
+    rows = np.array(data.draw(st.lists(row, min_size=1, max_size=3)))
+    cells = decode_labels(rows, names)
+    class_map = {name: index for index, name in enumerate(names)}
+    assert (encode_labels(cells, class_map, "t.csv", range(len(cells))) == rows).all()
+
+
+MESSY = TEXT | st.text("aAb[]{}'\", ;|\n\u200b._-0", max_size=12)
+
+
+@FUZZ
+@given(cells=st.lists(MESSY, max_size=6), names=st.lists(CLASSES, unique=True, max_size=5))
+def test_whatever_is_written_is_known_or_explained_and_never_fails(cells, names):
+    known = KnownLabels(names)
+    for cell in cells:
+        assert bool(known.unknown(cell)) == (not set(split_labels(cell)) <= set(names))
+    for classes in (None, names):
+        doubts = doubtful_labels([(str(row), cell) for row, cell in enumerate(cells)], classes)
+        assert all(doubt.kind in DOUBTFUL_LABELS and doubt.text.isprintable() for doubt in doubts)
 
 
 @FUZZ

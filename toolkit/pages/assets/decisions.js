@@ -1,7 +1,12 @@
 // What was decided, clip by clip, kept in the browser and turned into tables.
 // A decision: {decision: "keep" | "drop" | "fix", labels: a cell, for "fix"}.
-const splitLabels = (cell) => cell.split(",").map((name) => name.trim()).filter((name) => name);
-const joinLabels = (names) => names.join(",");
+// Names with commas have them doubled in a cell: of a run of commas, pairs from the left are a name's.
+const BLANKS = "[\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+"; // as Python has them
+const OUTER = new RegExp(`^${BLANKS}|${BLANKS}$`, "g");
+const splitLabels = (cell) => (cell.match(/(?:[^,]|,,)+/g) || [])
+  .map((name) => name.replaceAll(",,", ",").replace(OUTER, "")).filter((name) => name);
+const joinLabels = (names) => names.map((name) => name.replaceAll(",", ",,"))
+  .map((name, at) => (at && name.startsWith(",") ? ` ${name}` : name)).join(",");
 
 class Decisions {
   // table: [fname, labels before, labels after relabeling or null] a clip; weights: a cell a clip, or null where

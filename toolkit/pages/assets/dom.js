@@ -46,3 +46,8 @@ function scoreRows(scores, own) {
 }
 
 const seconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+
+// Names side by side for a reader.
+function listed(names) {
+  return names.join(names.some((name) => name.includes(",")) ? " | " : ", ");
+}

@@ -52,7 +52,7 @@ class LabelEditor {
       this.add(found[0]);
       return true;
     }
-    this.say(found.length ? `several classes: ${found.slice(0, 8).join(", ")}` : `no class is called ${typed}`);
+    this.say(found.length ? `several classes: ${listed(found.slice(0, 8))}` : `no class is called ${typed}`);
     return false;
   }
 

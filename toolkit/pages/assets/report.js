@@ -107,7 +107,7 @@ function showClips() {
       element("header", {}, element("span", { class: "fname" }, clip.fname),
         element("span", { class: "faint" }, `fold ${clip.fold}, lrap ${clip.lrap.toFixed(3)}`)),
       element("div", { class: "parts" }, view.figure,
-        element("div", {}, element("p", {}, `Labels: ${clip.labels.join(", ")}`), scoreRows(clip.scores, clip.labels))));
+        element("div", {}, element("p", {}, `Labels: ${listed(clip.labels)}`), scoreRows(clip.scores, clip.labels))));
     return { node, view };
   });
   byId("clips-note").textContent =

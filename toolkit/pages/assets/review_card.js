@@ -74,7 +74,7 @@ class ReviewCard {
 }
 
 function labelText(cell) {
-  return splitLabels(cell).join(", ") || "(none)";
+  return listed(splitLabels(cell)) || "(none)";
 }
 
 // Infinite margins (a clip with all classes, or none) are null in the data.
