@@ -4,7 +4,7 @@
     python benchmarks/leakage.py [--recordings 12] [--clips 10] [--seeds 3]
 
 Each recording (tones of its own over noise of its own) is cut into clips, all with the recording's label,
-which is drawn at random: what is learned of one recording says nothing about another, so that lwlrap is chance.
+which is drawn at random: what is learned of one recording says nothing about another, and lwlrap is chance.
 Where clips of one recording lie on both sides of a fold, a network recognises the recording.
 """
 
