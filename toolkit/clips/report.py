@@ -23,9 +23,11 @@ from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Pro
 from toolkit.clips.sound_files import (
     EmptyAudioError,
     MissingAudioError,
-    missing_bytes,
+    OverscaleAudioError,
+    PartialAudioError,
+    check_header,
     read_audio,
-    read_header,
+    read_clip,
 )
 from toolkit.clips.tables import has_column, is_weight, read_table, scan_table
 from toolkit.system.console import progress
@@ -33,6 +35,12 @@ from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
 KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
+KIND_OF_ERROR = {
+    MissingAudioError: "missing",
+    EmptyAudioError: "empty",
+    PartialAudioError: "decoded in part",
+    OverscaleAudioError: "beyond full scale",
+}
 SILENCE = 2.0**-15  # one step of 16 bits; a clip that varies less is silent, whatever its offset
 
 
@@ -91,7 +99,7 @@ def check_headers(
     """
 
     def probe(path: Path) -> _Examined:
-        n_samples = len(read_audio(path)) if decode else read_header(path).n_samples
+        n_samples = len(read_audio(path)) if decode else check_header(path)
         return _Examined([], path, n_samples)
 
     problems = _table_problems(sources, class_map)
@@ -208,8 +216,7 @@ def _clip_problems(
         try:
             return examine(path)
         except DataError as error:
-            kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
-            return _Examined([(kind, str(error))])
+            return _Examined([(KIND_OF_ERROR.get(type(error), "unreadable"), str(error))])
 
     with ThreadPoolExecutor(n_threads) as pool:
         results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)
@@ -231,7 +238,7 @@ def _clip_problems(
 
 def _examine(path: Path, n_fft: int | None) -> _Examined:
     """Everything about a clip; silence has no digest: silent clips of one length are all the same."""
-    header, audio = read_header(path), read_audio(path)
+    header, audio = read_clip(path)
     found = []
     silent = bool(np.ptp(audio) < SILENCE)
     if silent:
@@ -242,9 +249,8 @@ def _examine(path: Path, n_fft: int | None) -> _Examined:
         found.append(("other sample rate", f"{header.sample_rate} Hz"))
     if header.channels > 1:
         found.append(("several channels", f"{header.channels} channels"))
-    lacking = missing_bytes(path)
-    if lacking:
-        found.append(("truncated", f"its header declares {lacking} bytes more than there are"))
+    if header.surplus:
+        found.append(("holds more than is read", header.surplus))
     digest = None if silent else hashlib.blake2b(audio.data).digest()
     return _Examined(found, path, len(audio), digest)
 

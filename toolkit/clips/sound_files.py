@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,17 @@ import soxr
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.containers import foreign_format, survey
+from toolkit.clips.layouts import Layout, Loss, Spliced
 
-# A longer clip has a damaged header, or one that leaves the length open, as streamed FLAC does.
+# A longer clip has a damaged header.
 MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
-MP3_BLOCK = 2**20  # samples
+# Float samples may overshoot by effects and mixing, and are clipped. Beyond four times full scale (12 dB)
+# the file is scaled otherwise, most often to integers.
+MAX_OVERSHOOT = 4.0
+FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
+COUNTED_BLOCK = 2**14  # frames
 # soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
 _READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError)
 
@@ -36,23 +47,202 @@ class EmptyAudioError(DataError):
     """A sound file without a sample."""
 
 
+class PartialAudioError(DataError):
+    """A sound file that holds less than it promises, or of which only a part can be decoded."""
+
+
+class OverscaleAudioError(DataError):
+    """A file of float samples far beyond [-1, 1], as where integers were written as they are."""
+
+
 @dataclass(frozen=True)
 class AudioHeader:
-    """What a sound file's header says."""
+    """What a sound file holds: by its header or, where that is not sure, by its structure.
 
-    n_frames: int
+    n_samples: of all its streams, after resampling to SAMPLE_RATE. sample_rate, channels: of the first.
+    surplus: what lies behind the sound and is not read, in words.
+    """
+
+    n_samples: int
     sample_rate: int
     channels: int
-
-    @property
-    def n_samples(self) -> int:
-        """Samples after resampling to SAMPLE_RATE."""
-        return max(1, round(self.n_frames * SAMPLE_RATE / self.sample_rate))
+    surplus: str = ""
 
 
 def read_header(path: str | Path) -> AudioHeader:
-    """Reads a clip's header. Raises DataError where it is missing, unreadable or empty."""
+    """The true length, and what else the header says, without decoding.
+
+    Raises DataError where the clip is missing, unreadable, empty or holds less than it promises.
+    """
+    with _opened(path) as clip:
+        return clip.header()
+
+
+def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -> np.ndarray:
+    """Reads a clip, or a segment of it, mixed down to mono and resampled to 44,100 Hz.
+
+    Only the segment is read from disk (and decoded, where the format can seek). Streams one behind the
+    other, as in joined MP3 or Ogg files, are one clip. Float samples beyond [-1, 1] are clipped, as a
+    sound card would, up to MAX_OVERSHOOT.
+
+    Args:
+        path: a file that soundfile reads.
+        start: first sample, counted at 44,100 Hz.
+        n_samples: at most so many samples at 44,100 Hz; None: to the end.
+
+    Returns:
+        (samples,) float32; the channels' mean.
+
+    Raises:
+        DataError: missing, unreadable, empty, only partly decodable, or with samples that are not finite or
+            beyond MAX_OVERSHOOT.
+    """
+    with _opened(path) as clip:
+        return clip.read(start, n_samples)
+
+
+def read_clip(path: str | Path) -> tuple[AudioHeader, np.ndarray]:
+    """read_header and read_audio in one."""
+    with _opened(path) as clip:
+        return clip.header(), clip.read(0, None)
+
+
+def check_header(path: str | Path) -> int:
+    """The clip's length in samples at 44,100 Hz, after all that can be checked without decoding.
+
+    Raises what read_header does; float files are read to their end, for samples beyond MAX_OVERSHOOT.
+    """
+    with _opened(path) as clip:
+        if any(reader.subtype in FLOAT_SUBTYPES for reader in clip.readers):
+            clip.read(0, None)
+        return clip.header().n_samples
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """An open sound file: a reader of each of its streams."""
+
+    name: str
+    layout: Layout
+    readers: list[soundfile.SoundFile]
+
+    def header(self) -> AudioHeader:
+        first, n_samples = self.readers[0], sum(map(_n_samples, self.readers))
+        return AudioHeader(n_samples, first.samplerate, first.channels, self.layout.surplus)
+
+    def read(self, start: int, n_samples: int | None) -> np.ndarray:
+        """read_audio's samples."""
+        lengths = [_n_samples(reader) for reader in self.readers]
+        first = min(start, sum(lengths) - 1)
+        last = sum(lengths) if n_samples is None else first + n_samples
+        parts, begin = [], 0
+        try:
+            for reader, length in zip(self.readers, lengths, strict=True):
+                low, high = max(first - begin, 0), min(last - begin, length)
+                if low < high:
+                    count = high - low if n_samples is not None or len(lengths) > 1 else None
+                    parts.append(self._read_stream(reader, low, count))
+                begin += length
+        except DataError:
+            raise
+        except _READ_ERRORS as error:
+            raise DataError(f"{self.name}: cannot be decoded ({_reason(error)})") from error
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _read_stream(self, reader: soundfile.SoundFile, start: int, n_samples: int | None) -> np.ndarray:
+        ratio = reader.samplerate / SAMPLE_RATE
+        first = min(int(start * ratio), reader.frames - 1)
+        count = reader.frames - first
+        if n_samples is not None:
+            count = min(count, max(1, int(np.ceil(n_samples * ratio))))
+        audio = self._decode(reader, first, count)  # (frames, channels)
+        lowest, highest = float(audio.min()), float(audio.max())
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            raise DataError(f"{self.name}: expected finite samples, found NaN or infinity")
+        if reader.subtype in FLOAT_SUBTYPES and max(highest, -lowest) > MAX_OVERSHOOT:
+            raise OverscaleAudioError(
+                f"{self.name}: expected float samples in [-1, 1], found {max(highest, -lowest):.6g}, as "
+                f"where integers are written as float; {_scaling(max(highest, -lowest))}"
+            )
+        if audio.shape[1] > 1 or reader.samplerate != SAMPLE_RATE:
+            audio = audio.mean(axis=1)
+            if reader.samplerate != SAMPLE_RATE:
+                audio = soxr.resample(audio, reader.samplerate, SAMPLE_RATE)
+                if not len(audio):  # shorter than one sample at 44,100 Hz
+                    audio = np.zeros(1)
+            lowest, highest = float(audio.min()), float(audio.max())
+        audio = audio.reshape(-1)[:n_samples]
+        if lowest < -1 or highest > 1:  # resampling and lossy decoders overshoot, too
+            audio = np.clip(audio, -1.0, 1.0)
+        return audio.astype(np.float32, copy=False)
+
+    def _decode(self, reader: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
+        """(count, channels) float32 from a stream's frame `first` on."""
+        at = 0
+        if first and reader.seekable():
+            limit = self.layout.last_seek
+            at = reader.seek(first if limit is None else min(first, limit))
+        try:
+            audio = reader.read(first - at + count, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            self._raise_partial(reader, _reason(error))
+            raise
+        if len(audio) < first - at + count:
+            self._raise_partial(reader, "it is damaged")
+            raise EmptyAudioError(f"{self.name}: its header promises {reader.frames} samples, found none")
+        return audio[first - at :]
+
+    def _raise_partial(self, reader: soundfile.SoundFile, why: str) -> None:
+        """Raises PartialAudioError with the length that can be decoded, if there is any."""
+        n_found = 0
+        try:
+            reader.seek(0)
+            while n_read := len(reader.read(COUNTED_BLOCK, dtype="float32", always_2d=True)):
+                n_found += n_read
+        except soundfile.SoundFileError:
+            pass
+        if n_found:
+            raise _partial(
+                self.name, Loss(n_found / reader.samplerate, reader.frames / reader.samplerate, why)
+            )
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[_Clip]:
     name = _one_line(path)
+    status = _status(path, name)
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(open(path, "rb"))
+            foreign = foreign_format(file)
+            if foreign:
+                raise DataError(
+                    f"{name}: cannot be read as audio, it is {foreign}; convert it, e.g. ffmpeg -i X X.wav"
+                )
+            is_long = status.st_size >= LONG_FILE
+            layout = (
+                _survey_long(_openable(path), status.st_size, status.st_mtime_ns) if is_long else survey(file)
+            )
+            if layout.loss is not None and layout.loss.found:
+                raise _partial(name, layout.loss)
+            sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
+            clip = _Clip(name, layout, [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds])
+            for reader in clip.readers:
+                if reader.frames < 1 or reader.channels < 1 or reader.samplerate < 1:
+                    raise EmptyAudioError(f"{name}: expected at least one sample, found none")
+            if clip.header().n_samples > MAX_SAMPLES:
+                raise DataError(
+                    f"{name}: expected at most 24 hours, its header says {clip.readers[0].frames} samples at "
+                    f"{clip.readers[0].samplerate} Hz, a wrong length; encode it anew"
+                )
+            yield clip
+    except DataError:
+        raise
+    except _READ_ERRORS as error:
+        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
+
+
+def _status(path: str | Path, name: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except PermissionError as error:
@@ -65,106 +255,29 @@ def read_header(path: str | Path) -> AudioHeader:
         raise DataError(f"{name}: expected an audio file, found {found}")
     if not status.st_size:
         raise EmptyAudioError(f"{name}: expected an audio file, found an empty one")
-    try:
-        info = soundfile.info(_openable(path))
-    except _READ_ERRORS as error:
-        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
-    if info.frames < 1 or info.channels < 1 or info.samplerate < 1:
-        raise EmptyAudioError(f"{name}: expected at least one sample, found none")
-    header = AudioHeader(info.frames, info.samplerate, info.channels)
-    if header.n_samples > MAX_SAMPLES:
-        raise DataError(
-            f"{name}: expected at most 24 hours, its header says {info.frames} samples at "
-            f"{info.samplerate} Hz, a wrong or an open length; encode it anew"
-        )
-    return header
+    return status
 
 
-def missing_bytes(path: str | Path) -> int:
-    """How many more a RIFF WAV file should have by its size field, as where a copy was cut off.
-
-    0 of other files, and where the field is left open (0 or all ones).
-    """
+@lru_cache(maxsize=1024)
+def _survey_long(path: str | bytes, size: int, mtime_ns: int) -> Layout:
+    """survey of a long file, done once as long as the file stays the same."""
     with open(path, "rb") as file:
-        head = file.read(8)
-        size = os.stat(file.fileno()).st_size
-    declared = int.from_bytes(head[4:8], "little")
-    if head[:4] != b"RIFF" or declared in (0, 2**32 - 1):
-        return 0
-    return max(0, declared + 8 - size)
+        return survey(file)
 
 
-def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -> np.ndarray:
-    """Reads a clip, or a segment of it, mixed down to mono and resampled to 44,100 Hz.
-
-    Only the segment is read from disk (and decoded, where the format can seek).
-
-    Args:
-        path: a file that soundfile reads.
-        start: first sample, counted at 44,100 Hz.
-        n_samples: at most so many samples at 44,100 Hz; None: to the end.
-
-    Returns:
-        (samples,) float32; the channels' mean.
-
-    Raises:
-        DataError: missing, unreadable, empty, or with samples that are not finite.
-    """
-    name = _one_line(path)
-    header = read_header(path)
-    ratio = header.sample_rate / SAMPLE_RATE
-    first = min(int(start * ratio), header.n_frames - 1)
-    count = -1 if n_samples is None else max(1, int(np.ceil(n_samples * ratio)))
-    try:
-        with soundfile.SoundFile(_openable(path)) as file:
-            if first:
-                file.seek(first)
-            audio = _decode(file, count)  # (samples, channels)
-            if first and not len(audio):
-                file.seek(0)  # the estimate of an MP3's length was too long: take the end that there is
-                audio = _decode(file, -1)[-max(count, 1) :]
-        if not len(audio):
-            raise EmptyAudioError(f"{name}: its header promises {header.n_frames} samples, found none")
-        _require_finite(audio, name)
-        with np.errstate(over="ignore"):
-            audio = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
-        if header.sample_rate != SAMPLE_RATE:
-            audio = soxr.resample(audio, header.sample_rate, SAMPLE_RATE)
-            if not len(audio):  # shorter than one sample at 44,100 Hz
-                audio = np.zeros(1)
-        _require_finite(audio, name)  # sums of huge samples
-    except DataError:
-        raise
-    except _READ_ERRORS as error:
-        raise DataError(f"{name}: cannot be decoded ({_reason(error)})") from error
-    if n_samples is not None:
-        audio = audio[:n_samples]
-    # Float files and resampling can overshoot; the contract is [-1, 1], as a sound card would clip.
-    return np.clip(audio, -1.0, 1.0).astype(np.float32, copy=False)
+def _partial(name: str, loss: Loss) -> PartialAudioError:
+    found = f"{loss.found:.2f} of {loss.promised:.2f}" if loss.promised else f"the first {loss.found:.2f}"
+    return PartialAudioError(f"{name}: only {found} seconds can be decoded ({loss.why})")
 
 
-def _decode(file: soundfile.SoundFile, count: int) -> np.ndarray:
-    """(samples, channels) float32 from where the file stands: at most count, or with -1 all there are.
-
-    The length of an MP3 without an index is an estimate, and soundfile reads no further than that: so
-    MP3 is read in blocks until one comes back short, its missing end marked by NaN.
-    """
-    if file.format not in ("MP3", "MPEG"):
-        return file.read(count, dtype="float32", always_2d=True)
-    blocks, left = [], MAX_SAMPLES if count < 0 else count
-    while left > 0:
-        block = file.read(min(left, MP3_BLOCK), dtype="float32", always_2d=True, fill_value=np.nan)
-        n_read = len(block) - int(np.isnan(block[::-1, 0]).cumprod().sum())
-        blocks.append(block[:n_read])
-        left -= n_read
-        if n_read < len(block):
-            break
-    return np.concatenate(blocks)
+def _n_samples(reader: soundfile.SoundFile) -> int:
+    """A stream's samples after resampling to SAMPLE_RATE."""
+    return max(1, round(reader.frames * SAMPLE_RATE / reader.samplerate))
 
 
-def _require_finite(audio: np.ndarray, name: str) -> None:
-    if not np.isfinite(audio).all():
-        raise DataError(f"{name}: expected finite samples, found NaN or infinity")
+def _scaling(peak: float) -> str:
+    bits = next((bits for bits in (8, 16, 24, 32) if peak <= 2 ** (bits - 1)), None)
+    return f"divide them by {2 ** (bits - 1)} ({bits} bits)" if bits else "scale them to [-1, 1]"
 
 
 def _one_line(path: str | Path) -> str:
