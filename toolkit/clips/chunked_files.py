@@ -6,10 +6,14 @@ largest number. Such files go on to their end.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from toolkit.clips.layouts import Layout, Loss, Piece, Source
+if TYPE_CHECKING:
+    from toolkit.clips.layouts import Layout, Piece, Source
+
 
 CUT_OFF = "the file is cut off"
 
@@ -17,15 +21,15 @@ CUT_OFF = "the file is cut off"
 def is_open(declared: int, available: int) -> bool:
     """Whether a size of 32 bits is no size but means "to the end"."""
     # sox writes 0x7ffff000 and, in AIFF, 0x7f000008; others 2^31 or 2^32, less the header.
-    spelled = 0x7F000000 <= declared <= 0x80000000 or declared >= 0xFFFF0000
+    spelled = 0x7F000000 <= declared <= 0x80000000 or 0xFFFF0000 <= declared < 2**32 or declared >= 2**62
     return declared > available and spelled
 
 
-def survey_wav(source: Source) -> Layout:
+def survey_wav(source: Source, layout: Layout) -> None:
     """RIFF WAVE in both byte orders, and RF64."""
     order = "big" if source.at(0, 4) == b"RIFX" else "little"
     if source.at(8, 4) != b"WAVE":
-        return Layout()
+        return
     chunks, is_padded = {}, True
     for name, start, size, padded in _chunks(source, 12, order):
         is_padded &= padded
@@ -33,7 +37,7 @@ def survey_wav(source: Source) -> Layout:
         if name == b"data":
             break
     if b"data" not in chunks or b"fmt " not in chunks or chunks[b"fmt "][1] < 16:
-        return Layout()
+        return
     start, declared = chunks[b"data"]
     if b"ds64" in chunks and declared >= 0xFFFFFFFF:
         declared = source.number(chunks[b"ds64"][0] + 8, 8, order)
@@ -43,18 +47,19 @@ def survey_wav(source: Source) -> Layout:
     align = max(1, source.number(fmt + 12, 2, order))
     ends_here = declared == 0 and (available == 0 or _is_chain(source, start, order))
     if is_open(declared, available) or (declared == 0 and not ends_here):
-        return Layout((_mended_wav(source, chunks, available, order),))
+        layout.streams = [_mended_wav(source, chunks, available, order)]
+        return
     if declared // align > available // align:
         # The field is wrong in some files; of uncompressed ones it follows from the others.
         per_second = align * rate if source.number(fmt, 2, order) in (1, 3, 6, 7, 0xFFFE) else per_second
-        loss = Loss(available / max(1, per_second), declared / max(1, per_second), CUT_OFF)
-        return Layout(loss=loss)
-    streams = () if is_padded else (_mended_wav(source, chunks, min(declared, available), order),)
+        layout.lose(available / max(1, per_second), declared / max(1, per_second), CUT_OFF)
+        return
+    if not is_padded:
+        layout.streams = [_mended_wav(source, chunks, min(declared, available), order)]
     end = start + declared
     behind = source.size - end
     if behind > 1 and not any(_is_chain(source, at, order) for at in (end + declared % 2, end)):
-        return Layout(streams, surplus=_bytes_behind(source, end))
-    return Layout(streams)
+        layout.surplus = _bytes_behind(source, end)
 
 
 def _chunks(source: Source, start: int, order: str) -> Iterator[tuple[bytes, int, int, bool]]:
@@ -102,7 +107,7 @@ def _mended_wav(
     return magic + riff + b"WAVE" + kept + b"data" + data, (start, start + length)
 
 
-def survey_w64(source: Source) -> Layout:
+def survey_w64(source: Source, layout: Layout) -> None:
     """Sony Wave64: names of 16 bytes, sizes of 8 that count name and size, chunks at multiples of 8."""
     at, per_second = 40, 0
     while at + 24 <= source.size:
@@ -112,24 +117,25 @@ def survey_w64(source: Source) -> Layout:
         if name == b"data":
             start, available = at + 24, source.size - at - 24
             if size - 24 <= available and size > 24:
-                return Layout()
+                return
             if size <= 24 or size >= 2**62:
                 head = source.at(0, at + 16) + (available + 24).to_bytes(8, "little")
                 head = head[:16] + source.size.to_bytes(8, "little") + head[24:]
-                return Layout(((head, (start, source.size)),) if available else ())
+                layout.streams = [(head, (start, source.size))] if available else []
+                return
             rate = max(1, per_second)
-            return Layout(loss=Loss(available / rate, (size - 24) / rate, CUT_OFF))
+            layout.lose(available / rate, (size - 24) / rate, CUT_OFF)
+            return
         at += max(24, size + -size % 8)
-    return Layout()
 
 
-def survey_aiff(source: Source) -> Layout:
+def survey_aiff(source: Source, layout: Layout) -> None:
     """AIFF and AIFF-C."""
     if source.at(8, 4) not in (b"AIFF", b"AIFC"):
-        return Layout()
+        return
     chunks = {name: (start, size) for name, start, size, _ in _chunks(source, 12, "big")}
     if b"COMM" not in chunks or b"SSND" not in chunks:
-        return Layout()
+        return
     common, (start, declared) = chunks[b"COMM"][0], chunks[b"SSND"]
     channels, n_frames, bits = struct.unpack(">HIH", source.at(common, 8))
     exponent, mantissa = struct.unpack(">HQ", source.at(common + 8, 10))
@@ -147,42 +153,44 @@ def survey_aiff(source: Source) -> Layout:
             width = max(1, channels * -(-bits // 8))
             head[common + 2 : common + 6] = (available // width).to_bytes(4, "big")
         head[4:8] = (source.size - 8).to_bytes(4, "big")
-        return Layout(((bytes(head), (first, source.size)),))
+        layout.streams = [(bytes(head), (first, source.size))]
+        return
     promised = n_frames / rate
     if declared - 8 > available:
-        return Layout(loss=Loss(promised * available / (declared - 8), promised, CUT_OFF))
+        layout.lose(promised * available / (declared - 8), promised, CUT_OFF)
+        return
     width = max(1, channels * -(-bits // 8))
     if is_plain and source.at(common + 18, 4) not in (b"ulaw", b"ULAW", b"alaw", b"ALAW"):
         found = (declared - 8) // width
         if found < n_frames and not is_open(n_frames * width, available):
-            return Layout(loss=Loss(found / rate, promised, "its chunk of samples is shorter"))
+            layout.lose(found / rate, promised, "its chunk of samples is shorter")
+            return
     end = start + declared + declared % 2
     if source.size - end > 1 and not _is_chain(source, end, "big"):
-        return Layout(surplus=_bytes_behind(source, end))
-    return Layout()
+        layout.surplus = _bytes_behind(source, end)
 
 
-def survey_au(source: Source) -> Layout:
+def survey_au(source: Source, layout: Layout) -> None:
     """AU, also called SND."""
     order = "big" if source.at(0, 1) == b"." else "little"
     start, declared, code, rate, channels = (source.number(at, 4, order) for at in range(4, 24, 4))
     available = source.size - start
     if available <= 0 or declared == 0xFFFFFFFF:
-        return Layout()
+        return
     if declared == 0 or is_open(declared, available):
         head = source.at(0, 8) + b"\xff" * 4 + source.at(12, start - 12)
-        return Layout(((head, (start, source.size)),))
+        layout.streams = [(head, (start, source.size))]
+        return
     # Bits of a sample by the encoding's number; others are rare.
     bits = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 23: 4, 25: 3, 26: 5, 27: 8}.get(code, 16)
     per_second = max(1, rate * channels * bits / 8)
     if declared > available:
-        return Layout(loss=Loss(available / per_second, declared / per_second, CUT_OFF))
-    if source.size > start + declared and source.at(start + declared, 2**16).strip(b"\0"):
-        return Layout(surplus=_bytes_behind(source, start + declared))
-    return Layout()
+        layout.lose(available / per_second, declared / per_second, CUT_OFF)
+    elif source.size > start + declared and source.at(start + declared, 2**16).strip(b"\0"):
+        layout.surplus = _bytes_behind(source, start + declared)
 
 
-def survey_caf(source: Source) -> Layout:
+def survey_caf(source: Source, layout: Layout) -> None:
     """Apple's Core Audio Format."""
     at, per_second = 8, 0.0
     while at + 12 <= source.size:
@@ -193,29 +201,28 @@ def survey_caf(source: Source) -> Layout:
             per_second = rate * n_bytes / max(1, n_frames)  # 0 for packets of varying sizes
         if name == b"data":
             available = source.size - start
-            if size < 4 and available > 4:
+            if size <= 4 < available:  # with a number of edits before the samples
                 head = source.at(0, at + 4) + available.to_bytes(8, "big")
-                return Layout(((head, (start, source.size)),))
-            if size <= available:
-                return Layout()
-            if not per_second:
-                return Layout(loss=Loss(max(0.0, 0.0), None, CUT_OFF))
-            return Layout(loss=Loss((available - 4) / per_second, (size - 4) / per_second, CUT_OFF))
+                layout.streams = [(head, (start, source.size))]
+            elif size > available:
+                rate = per_second or math.inf
+                layout.lose((available - 4) / rate, (size - 4) / rate, CUT_OFF)
+            return
         at = start + max(0, size)
-    return Layout()
 
 
-def survey_nist(source: Source) -> Layout:
-    """NIST SPHERE: lines "name -i number" in a header of text."""
+def survey_nist(source: Source, layout: Layout) -> None:
+    """NIST SPHERE: lines "name -type number" in a header of text."""
     lines = source.at(0, 1024).split(b"\n")
     numbers = {
         line.split()[0]: int(line.split()[2])
         for line in lines
-        if len(line.split()) == 3 and line.split()[1] == b"-i" and line.split()[2].isdigit()
+        if len(line.split()) == 3 and line.split()[2].isdigit()
     }
     names = (b"sample_count", b"sample_n_bytes", b"channel_count", b"sample_rate")
     if not lines[1:] or not lines[1].strip().isdigit() or not all(numbers.get(name) for name in names):
-        return Layout()
+        return
     n_frames, n_bytes, channels, rate = (numbers[name] for name in names)
     found = (source.size - int(lines[1])) // (n_bytes * channels)
-    return Layout(loss=Loss(found / rate, n_frames / rate, CUT_OFF)) if found < n_frames else Layout()
+    if found < n_frames:
+        layout.lose(found / rate, n_frames / rate, CUT_OFF)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from toolkit.clips.layouts import Layout, Loss, Source, end_of_id3
+if TYPE_CHECKING:
+    from toolkit.clips.layouts import Layout, Source
+
 
 TAIL = 2**16  # bytes in which the last frames are looked for, or twice the largest frame
 
 
-def survey_flac(source: Source) -> Layout:
-    begin = end_of_id3(source, 0)
+def survey_flac(source: Source, layout: Layout) -> None:
+    begin = source.end_of_id3(0)
     info = source.at(begin + 8, 18)
     if len(info) < 18:
-        return Layout()
+        return
     block_size, largest = int.from_bytes(info[0:2], "big"), int.from_bytes(info[7:10], "big")
     packed = int.from_bytes(info[10:18], "big")
     rate, total = max(1, packed >> 44), packed & (2**36 - 1)
@@ -23,15 +26,14 @@ def survey_flac(source: Source) -> Layout:
     if total:
         ends = [end for _, end in frames if end <= total]
         if ends and max(ends) < total:
-            return Layout(loss=Loss(max(ends) / rate, total / rate, "the file is cut off"))
-        return Layout()
+            layout.lose(max(ends) / rate, total / rate, "the file is cut off")
+        return
     # Of a streamed file: the last frame that goes on where another ends.
     sure = {end for _, end in frames} | {0}
     total = next((end for begins, end in reversed(frames) if begins in sure), 0)
-    if not total:
-        return Layout()
-    head = source.at(begin, 18) + (packed | total).to_bytes(8, "big")
-    return Layout(((head, (begin + 26, source.size)),))
+    if total:
+        head = source.at(begin, 18) + (packed | total).to_bytes(8, "big")
+        layout.streams = [(head, (begin + 26, source.size))]
 
 
 def _first_frame(source: Source, begin: int) -> int:

@@ -5,11 +5,28 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 Piece = bytes | tuple[int, int]  # bytes of their own, or the file's from start to end
 WINDOW = 2**14  # bytes read at a time
+
+
+# The beginnings of files that soundfile cannot read; (offset, bytes): what they are.
+FOREIGN = {
+    (4, b"ftyp"): "an MP4, M4A or MOV file",
+    (0, b"\x1a\x45\xdf\xa3"): "a WebM or Matroska file",
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): "a WMA, WMV or ASF file",
+    (0, b"#!AMR"): "an AMR file",
+    (0, b"\xff\xf1"): "an AAC file",
+    (0, b"\xff\xf9"): "an AAC file",
+    (0, b"ADIF"): "an AAC file",
+    (0, b"MAC "): "an APE file",
+    (0, b"wvpk"): "a WavPack file",
+    (0, b"FLV\x01"): "an FLV file",
+    (8, b"AVI "): "an AVI file",
+    (0, b"\x00\x00\x01\xba"): "an MPEG video file",
+}
 
 
 @dataclass(frozen=True)
@@ -21,19 +38,24 @@ class Loss:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Layout:
-    """What a file holds.
+    """What a file holds, filled in by the scanner of its kind.
 
     streams: one behind the other, each a sound file of its own, given as pieces; none: the file as it is.
-    loss: what is missing. surplus: what lies behind the sound and is not read, in words.
-    last_seek: decoders that jump behind this frame of the file land at a wrong place.
+    loss: what is missing. surplus: what lies beside the sound and is not read, in words.
+    foreign: what kind of file it is, if one that soundfile cannot read.
+    last_seeks: of each stream the frame behind which its decoder jumps to a wrong place; None: no such.
     """
 
-    streams: tuple[tuple[Piece, ...], ...] = ()
+    streams: list[tuple[Piece, ...]] = field(default_factory=list)
     loss: Loss | None = None
     surplus: str = ""
-    last_seek: int | None = None
+    foreign: str = ""
+    last_seeks: list[int | None] = field(default_factory=list)
+
+    def lose(self, found: float, promised: float | None, why: str) -> None:
+        self.loss = Loss(found, promised, why)
 
 
 class Source:
@@ -64,24 +86,22 @@ class Source:
             offset += WINDOW - len(needle) + 1
         return -1
 
+    def end_of_id3(self, at: int) -> int:
+        """Where the ID3v2 tags that begin here end."""
+        while self.at(at, 3) == b"ID3" and self.end_of_tag(at):
+            at = self.end_of_tag(at)
+        return at
 
-def end_of_id3(source: Source, at: int) -> int:
-    """Where the ID3v2 tags that begin here end."""
-    while source.at(at, 3) == b"ID3":
-        at = end_of_tag(source, at)
-    return at
-
-
-def end_of_tag(source: Source, at: int) -> int:
-    """Where the tag that begins here ends; 0: there is none."""
-    head = source.at(at, 32)
-    if head[:3] == b"ID3" and len(head) > 10:
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        return at + 10 + size + (10 if head[5] & 16 else 0)
-    if head[:8] == b"APETAGEX":
-        size, flags = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:24], "little")
-        return at + size + (32 if flags >> 31 and flags >> 29 & 1 else 0) if size else at + 32
-    return at + 128 if head[:3] == b"TAG" else 0
+    def end_of_tag(self, at: int) -> int:
+        """Where the tag that begins here ends; 0: there is none."""
+        head = self.at(at, 32)
+        if head[:3] == b"ID3" and len(head) > 10:
+            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+            return at + 10 + size + (10 if head[5] & 16 else 0)
+        if head[:8] == b"APETAGEX":
+            size, flags = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:24], "little")
+            return at + size + (32 if flags >> 31 and flags >> 29 & 1 else 0) if size else at + 32
+        return at + 128 if head[:3] == b"TAG" else 0
 
 
 class Spliced(io.RawIOBase):
@@ -126,3 +146,9 @@ class Spliced(io.RawIOBase):
             n_read += len(content)
             self._position += len(content)
         return n_read
+
+
+def foreign_format(source: Source) -> str:
+    """What a file is that soundfile cannot read, as "an MP4 file"; empty: not known."""
+    head = source.at(0, 16)
+    return next((name for (offset, magic), name in FOREIGN.items() if head[offset:].startswith(magic)), "")

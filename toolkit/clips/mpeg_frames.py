@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from toolkit.clips.layouts import Layout, Loss, Piece, Source, end_of_id3, end_of_tag
+if TYPE_CHECKING:
+    from toolkit.clips.layouts import Layout, Piece, Source
+
 
 BIT_RATES = {  # kbit/s by (is MPEG-1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -68,10 +71,10 @@ class Part:
         return self.index_end - self.start + sum(end - start for start, end in self.ranges)
 
 
-def survey_mpeg(source: Source) -> Layout:
+def survey_mpeg(source: Source, layout: Layout) -> None:
     start = _first_frame(source)
     if start is None:
-        return Layout()
+        return
     end = _before_tags(source)
     head = source.number(start, 4, "big")
     header = _parse(head)
@@ -79,12 +82,10 @@ def survey_mpeg(source: Source) -> Layout:
     if index and index.is_xing and index.n_frames and index.n_bytes == end - start:
         is_constant = abs(header.size * (index.n_frames + 1) - index.n_bytes) < header.size
         if index.is_checked or (is_constant and source.at(start + header.side_end, 4) == b"Info"):
-            return Layout()
+            return
     parts = [part for part in _parts(source, start, end) if part.n_frames]
-    loss = _loss(parts)
-    if loss or not parts:
-        return Layout(loss=loss)
-    return Layout(tuple(_pieces(source, part) for part in parts))
+    layout.streams = [_pieces(source, part) for part in parts]
+    _tell_loss(parts, layout)
 
 
 def _parts(source: Source, start: int, end: int) -> list[Part]:
@@ -99,10 +100,10 @@ def _parts(source: Source, start: int, end: int) -> list[Part]:
         header = sizes[head]
         is_next = header is not None and part is not None and (head & SAME) == (last_head & SAME)
         if header is None or (not is_next and not _is_confirmed(source, at, head, end)):
-            skipped = end_of_tag(source, at) or _resync(source, at, end)
+            skipped = source.end_of_tag(at) or _resync(source, at, end)
             if skipped is None:
                 break
-            if part is not None and not end_of_tag(source, at):
+            if part is not None and not source.end_of_tag(at):
                 part.hole += skipped - at
             at = skipped
             continue
@@ -131,7 +132,7 @@ def _parts(source: Source, start: int, end: int) -> list[Part]:
     return parts
 
 
-def _loss(parts: list[Part]) -> Loss | None:
+def _tell_loss(parts: list[Part], layout: Layout) -> None:
     found = promised = 0.0
     why = ""
     for part in parts:
@@ -148,7 +149,8 @@ def _loss(parts: list[Part]) -> Loss | None:
             why = why or f"{part.hole} bytes in its midst are no MP3 frames"
         elif told is not None and not is_whole:
             why = why or f"its index promises {told} frames, found {part.n_frames}"
-    return Loss(found, promised if promised > found else None, why) if why else None
+    if why:
+        layout.lose(found, promised if promised > found else None, why)
 
 
 def _pieces(source: Source, part: Part) -> tuple[Piece, ...]:
@@ -199,15 +201,9 @@ def _parse(head: int) -> Header | None:
 
 
 def _is_confirmed(source: Source, at: int, head: int, end: int) -> bool:
-    """Whether a like frame follows, as behind a real one: a header's bits stand anywhere by chance."""
-    header = _parse(head)
-    if header is None:
-        return False
-    size = header.size or _free_size(source, at, head, end)
-    if not size:
-        return False
-    following = source.number(at + size, 4, "big")
-    return at + size >= end or (_parse(following) is not None and following & SAME == head & SAME)
+    """Whether a like frame, or the end, follows: a header's bits stand anywhere by chance."""
+    size = _size_of_like(source, at, head, end)
+    return size > 0 and (at + size == end or _size_of_like(source, at + size, head, end) > 0)
 
 
 def _free_size(source: Source, at: int, head: int, end: int) -> int:
@@ -261,25 +257,38 @@ def _before_tags(source: Source) -> int:
             return end
 
 
+def begins_as_mpeg(source: Source) -> bool:
+    """Whether the first bytes are a tag or an MP3 frame that others follow."""
+    return source.at(0, 3) == b"ID3" or (source.at(0, 1) == b"\xff" and _first_frame(source) == 0)
+
+
 def _first_frame(source: Source) -> int | None:
-    at = end_of_id3(source, 0)
-    return _resync(source, at, min(source.size, at + MAX_SEARCH))
+    return _resync(source, source.end_of_id3(0), _before_tags(source))
 
 
 def _resync(source: Source, start: int, end: int) -> int | None:
-    """Where the next frame begins that like ones follow; None: there is none."""
-    for at in _syncs(source, start, end):
+    """Where the next frame begins that two like ones follow, or that ends the sound; None: there is none."""
+    for at in _syncs(source, start, min(end, start + MAX_SEARCH)):
         head = source.number(at, 4, "big")
-        header = _parse(head)
-        if header is None or at == start - 1:
-            continue
-        if _is_confirmed(source, at, head, source.size):
-            size = header.size or _free_size(source, at, head, source.size)
-            if at + 2 * size > source.size or _is_confirmed(
-                source, at + size, source.number(at + size, 4, "big"), source.size
-            ):
-                return at
+        following, n_like = at, 0
+        while n_like < 3 and following < end:
+            size = _size_of_like(source, following, head, end)
+            if not size:
+                break
+            following += size
+            n_like += 1
+        if n_like == 3 or (following == end and (n_like == 2 or at == start)):
+            return at
     return None
+
+
+def _size_of_like(source: Source, at: int, head: int, end: int) -> int:
+    """The size of the frame that begins here, if it is of the same stream as one with this header; or 0."""
+    own = source.number(at, 4, "big")
+    header = _parse(own)
+    if header is None or own & SAME != head & SAME:
+        return 0
+    return header.size or _free_size(source, at, own, end)
 
 
 def _syncs(source: Source, start: int, end: int) -> Iterator[int]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from toolkit.clips.layouts import Layout, Loss, Source
+if TYPE_CHECKING:
+    from toolkit.clips.layouts import Layout, Source
+
 
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 NO_POSITION = 2**64 - 1  # of a page on which no packet ends
@@ -40,36 +43,36 @@ class Stream:
         return self.pages[-1].ends
 
     @property
+    def last_seek(self) -> int | None:
+        """libsndfile jumps to a wrong place on the last page of Vorbis, which may end within a block."""
+        positions = [page.position for page in self.pages if page.position != NO_POSITION]
+        return max(0, positions[-2] - 1) if self.is_vorbis and len(positions) > 1 else None
+
+    @property
     def position(self) -> int:
         return next((page.position for page in reversed(self.pages) if page.position != NO_POSITION), 0)
 
 
-def survey_ogg(source: Source) -> Layout:
+def survey_ogg(source: Source, layout: Layout) -> None:
     streams, is_alone = _streams(source)
     sounds = [stream for stream in streams if stream.rate]
     if not sounds:
-        return Layout()
-    chain, n_beside = [sounds[0]], 0
+        return
+    chain = sounds[:1]
     for stream in sounds[1:]:
         if stream.pages[0].start > chain[-1].pages[-1].start:
             chain.append(stream)
-        else:
-            n_beside += 1
+    if len(sounds) > len(chain):
+        layout.surplus = f"{len(sounds) - len(chain)} further sound streams beside the first are not read"
     found = sum((stream.position - stream.n_lost) / stream.rate for stream in chain)
     lost = sum(stream.n_lost / stream.rate for stream in chain)
     if not all(stream.has_ended for stream in chain):
-        return Layout(loss=Loss(found, None, "the file is cut off: no last page"))
-    if any(stream.is_broken for stream in chain):
-        return Layout(loss=Loss(found, found + lost, "pages are damaged or missing"))
-    surplus = f"{n_beside} further sound streams beside the first are not read" if n_beside else ""
-    if len(chain) == 1:
-        known = [page.position for page in chain[0].pages if page.position != NO_POSITION]
-        last_seek = max(0, known[-2] - 1) if chain[0].is_vorbis and len(known) > 1 else None
-        pieces = () if is_alone else (tuple((page.start, page.end) for page in chain[0].pages),)
-        return Layout(pieces, surplus=surplus, last_seek=last_seek)
-    return Layout(
-        tuple(tuple((page.start, page.end) for page in stream.pages) for stream in chain), surplus=surplus
-    )
+        layout.lose(found, None, "the file is cut off: no last page")
+    elif any(stream.is_broken for stream in chain):
+        layout.lose(found, found + lost, "pages are damaged or missing")
+    elif not is_alone:
+        layout.streams = [tuple((page.start, page.end) for page in stream.pages) for stream in chain]
+    layout.last_seeks = [stream.last_seek for stream in chain]
 
 
 def _streams(source: Source) -> tuple[list[Stream], bool]:

@@ -216,7 +216,9 @@ def _clip_problems(
         try:
             return examine(path)
         except DataError as error:
-            return _Examined([(KIND_OF_ERROR.get(type(error), "unreadable"), str(error))])
+            kind = KIND_OF_ERROR.get(type(error), "unreadable")
+            detail = str(error).removeprefix(f"{path}: ") if KINDS[kind].detailed else str(error)
+            return _Examined([(kind, detail)])
 
     with ThreadPoolExecutor(n_threads) as pool:
         results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)

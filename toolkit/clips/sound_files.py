@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -17,8 +20,18 @@ import soxr
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.containers import foreign_format, survey
-from toolkit.clips.layouts import Layout, Loss, Spliced
+from toolkit.clips.chunked_files import (
+    survey_aiff,
+    survey_au,
+    survey_caf,
+    survey_nist,
+    survey_w64,
+    survey_wav,
+)
+from toolkit.clips.flac_frames import survey_flac
+from toolkit.clips.layouts import Layout, Loss, Source, Spliced, foreign_format
+from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
+from toolkit.clips.ogg_pages import survey_ogg
 
 # A longer clip has a damaged header.
 MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
@@ -26,10 +39,36 @@ MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
 # the file is scaled otherwise, most often to integers.
 MAX_OVERSHOOT = 4.0
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+# Endings of sounds and videos that soundfile cannot read.
+FOREIGN_SUFFIXES = set(
+    ".3ga .3gp .aac .ac3 .amr .ape .asf .avi .dts .f4v .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp4 .mpc "
+    ".mpeg .mpg .mts .ra .rm .spx .tta .vob .webm .wma .wmv .wv".split()
+)
+CONVERT = "convert it, e.g. ffmpeg -i X X.wav"
 LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
-COUNTED_BLOCK = 2**14  # frames
+FILTER_SAMPLES = 1024  # of the lower rate, at each side of a segment that is resampled
+COUNTED_BLOCK = 2**10  # frames
+# By a file's first bytes what tells its true length and what is missing. libsndfile reads the samples of a
+# WAV as far as they go, estimates the length of an MP3 without an index, stops at the end of the first of
+# several streams, and says nothing of what is missing.
+SURVEYS: dict[bytes, Callable[[Source, Layout], None]] = {
+    b"RIFF": survey_wav,
+    b"RIFX": survey_wav,
+    b"RF64": survey_wav,
+    b"riff": survey_w64,
+    b"FORM": survey_aiff,
+    b".snd": survey_au,
+    b"dns.": survey_au,
+    b"caff": survey_caf,
+    b"NIST": survey_nist,
+    b"fLaC": survey_flac,
+    b"OggS": survey_ogg,
+}
 # soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
-_READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError)
+_READ_ERRORS = (
+    *(soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError),
+    struct.error,  # of a header that ends early
+)
 
 
 class MissingAudioError(DataError):
@@ -120,15 +159,16 @@ def check_header(path: str | Path) -> int:
 
 @dataclass(frozen=True)
 class _Clip:
-    """An open sound file: a reader of each of its streams."""
+    """An open sound file: a reader of each of its streams, and where each may be sought; see Layout."""
 
     name: str
-    layout: Layout
     readers: list[soundfile.SoundFile]
+    last_seeks: list[int | None]
+    surplus: str
 
     def header(self) -> AudioHeader:
         first, n_samples = self.readers[0], sum(map(_n_samples, self.readers))
-        return AudioHeader(n_samples, first.samplerate, first.channels, self.layout.surplus)
+        return AudioHeader(n_samples, first.samplerate, first.channels, self.surplus)
 
     def read(self, start: int, n_samples: int | None) -> np.ndarray:
         """read_audio's samples."""
@@ -150,12 +190,21 @@ class _Clip:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read_stream(self, reader: soundfile.SoundFile, start: int, n_samples: int | None) -> np.ndarray:
-        ratio = reader.samplerate / SAMPLE_RATE
-        first = min(int(start * ratio), reader.frames - 1)
-        count = reader.frames - first
-        if n_samples is not None:
-            count = min(count, max(1, int(np.ceil(n_samples * ratio))))
-        audio = self._decode(reader, first, count)  # (frames, channels)
+        rate, last, skipped = reader.samplerate, reader.frames, 0
+        if rate == SAMPLE_RATE:
+            first = start
+            if n_samples is not None:
+                last = start + n_samples
+        else:
+            # From a sample on that both rates have, with what the filter needs at both ends.
+            step = SAMPLE_RATE // math.gcd(SAMPLE_RATE, rate)
+            margin = math.ceil(FILTER_SAMPLES * max(1.0, SAMPLE_RATE / rate))
+            begin = max(0, start - margin) // step * step
+            skipped, first = start - begin, begin * rate // SAMPLE_RATE
+            if n_samples is not None:
+                last = math.ceil((start + n_samples + margin) * rate / SAMPLE_RATE)
+        first = min(first, reader.frames - 1)
+        audio = self._decode(reader, first, min(last, reader.frames) - first)  # (frames, channels)
         lowest, highest = float(audio.min()), float(audio.max())
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise DataError(f"{self.name}: expected finite samples, found NaN or infinity")
@@ -164,10 +213,10 @@ class _Clip:
                 f"{self.name}: expected float samples in [-1, 1], found {max(highest, -lowest):.6g}, as "
                 f"where integers are written as float; {_scaling(max(highest, -lowest))}"
             )
-        if audio.shape[1] > 1 or reader.samplerate != SAMPLE_RATE:
+        if audio.shape[1] > 1 or rate != SAMPLE_RATE:
             audio = audio.mean(axis=1)
-            if reader.samplerate != SAMPLE_RATE:
-                audio = soxr.resample(audio, reader.samplerate, SAMPLE_RATE)
+            if rate != SAMPLE_RATE:
+                audio = soxr.resample(audio, rate, SAMPLE_RATE)[skipped:]
                 if not len(audio):  # shorter than one sample at 44,100 Hz
                     audio = np.zeros(1)
             lowest, highest = float(audio.min()), float(audio.max())
@@ -180,10 +229,13 @@ class _Clip:
         """(count, channels) float32 from a stream's frame `first` on."""
         at = 0
         if first and reader.seekable():
-            limit = self.layout.last_seek
+            limit = self.last_seeks[self.readers.index(reader)]
             at = reader.seek(first if limit is None else min(first, limit))
         try:
             audio = reader.read(first - at + count, dtype="float32", always_2d=True)
+            if at and len(audio) < first - at + count:  # some formats cannot seek into their last block
+                at = reader.seek(0)
+                audio = reader.read(first + count, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             self._raise_partial(reader, _reason(error))
             raise
@@ -213,20 +265,21 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
     status = _status(path, name)
     try:
         with ExitStack() as stack:
-            file = stack.enter_context(open(path, "rb"))
-            foreign = foreign_format(file)
-            if foreign:
-                raise DataError(
-                    f"{name}: cannot be read as audio, it is {foreign}; convert it, e.g. ffmpeg -i X X.wav"
-                )
-            is_long = status.st_size >= LONG_FILE
-            layout = (
-                _survey_long(_openable(path), status.st_size, status.st_mtime_ns) if is_long else survey(file)
-            )
+            file = stack.enter_context(open(_openable(path), "rb"))
+            if status.st_size < LONG_FILE:
+                layout = _survey(file)
+            else:
+                layout = _survey_long(_openable(path), status.st_size, status.st_mtime_ns)
+            if layout.foreign:
+                raise DataError(f"{name}: cannot be read as audio, it is {layout.foreign}; {CONVERT}")
             if layout.loss is not None and layout.loss.found:
                 raise _partial(name, layout.loss)
             sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
-            clip = _Clip(name, layout, [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds])
+            readers = [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds]
+            loss = _logged_loss(readers[0])
+            if loss is not None:
+                raise _partial(name, loss)
+            clip = _Clip(name, readers, layout.last_seeks or [None] * len(readers), layout.surplus)
             for reader in clip.readers:
                 if reader.frames < 1 or reader.channels < 1 or reader.samplerate < 1:
                     raise EmptyAudioError(f"{name}: expected at least one sample, found none")
@@ -239,7 +292,8 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
     except DataError:
         raise
     except _READ_ERRORS as error:
-        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
+        remedy = f"; {CONVERT}" if Path(path).suffix.lower() in FOREIGN_SUFFIXES else ""
+        raise DataError(f"{name}: cannot be read as audio ({_reason(error)}){remedy}") from error
 
 
 def _status(path: str | Path, name: str) -> os.stat_result:
@@ -258,15 +312,51 @@ def _status(path: str | Path, name: str) -> os.stat_result:
     return status
 
 
+def _survey(file: BinaryIO) -> Layout:
+    """What the file holds by its structure; of a kind that has no scanner, an empty layout."""
+    source, layout = Source(file), Layout()
+    layout.foreign = foreign_format(source)
+    magic = source.at(0, 4)
+    if magic[:3] == b"ID3":
+        magic = source.at(source.end_of_id3(0), 4)
+    if layout.foreign:
+        return layout
+    scan = SURVEYS.get(magic)
+    if scan is None and (begins_as_mpeg(source) or not _is_known(file.name)):
+        scan = survey_mpeg
+    if scan is not None:
+        scan(source, layout)
+    return layout
+
+
+def _is_known(path: str | bytes) -> bool:
+    """Whether soundfile knows the file as anything but MP3, of which any bytes may seem to be frames."""
+    try:
+        return soundfile.info(path).format not in ("MP3", "MPEG")
+    except soundfile.SoundFileError:
+        return False
+
+
 @lru_cache(maxsize=1024)
 def _survey_long(path: str | bytes, size: int, mtime_ns: int) -> Layout:
-    """survey of a long file, done once as long as the file stays the same."""
+    """_survey of a long file, done once as long as the file stays the same."""
     with open(path, "rb") as file:
-        return survey(file)
+        return _survey(file)
+
+
+def _logged_loss(reader: soundfile.SoundFile) -> Loss | None:
+    """What libsndfile's log tells to be missing of rare formats, which have no scanner here."""
+    if reader.format not in ("AVR", "MAT4", "MPC2K", "SVX", "VOC", "WVE"):
+        return None
+    found, log = reader.frames / reader.samplerate, reader.extra_info
+    promised = re.search(r"Frames +: (\d+)", log)
+    if promised is not None and int(promised[1]) > reader.frames:
+        return Loss(found, int(promised[1]) / reader.samplerate, "the file is cut off")
+    return Loss(found, None, "the file is cut off") if re.search("truncated|should be", log) else None
 
 
 def _partial(name: str, loss: Loss) -> PartialAudioError:
-    found = f"{loss.found:.2f} of {loss.promised:.2f}" if loss.promised else f"the first {loss.found:.2f}"
+    found = f"{loss.found:.2f} of {loss.promised:.2f}" if loss.promised else f"{loss.found:.2f}"
     return PartialAudioError(f"{name}: only {found} seconds can be decoded ({loss.why})")
 
 
