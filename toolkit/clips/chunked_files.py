@@ -30,12 +30,12 @@ def survey_wav(source: Source, layout: Layout) -> None:
     order = "big" if source.at(0, 4) == b"RIFX" else "little"
     if source.at(8, 4) != b"WAVE":
         return
-    chunks, is_padded = {}, True
-    for name, start, size, padded in _chunks(source, 12, order):
-        is_padded &= padded
+    chunks, is_even = {}, True
+    for name, start, size in _chunks(source, 12, order):
         chunks.setdefault(name, (start, size))
         if name == b"data":
             break
+        is_even &= size % 2 == 0
     if b"data" not in chunks or b"fmt " not in chunks or chunks[b"fmt "][1] < 16:
         return
     start, declared = chunks[b"data"]
@@ -54,7 +54,7 @@ def survey_wav(source: Source, layout: Layout) -> None:
         per_second = align * rate if source.number(fmt, 2, order) in (1, 3, 6, 7, 0xFFFE) else per_second
         layout.lose(available / max(1, per_second), declared / max(1, per_second), CUT_OFF)
         return
-    if not is_padded:
+    if not is_even:  # libsndfile stumbles over chunks of odd size, padded or not
         layout.streams = [_mended_wav(source, chunks, min(declared, available), order)]
     end = start + declared
     behind = source.size - end
@@ -62,16 +62,14 @@ def survey_wav(source: Source, layout: Layout) -> None:
         layout.surplus = _bytes_behind(source, end)
 
 
-def _chunks(source: Source, start: int, order: str) -> Iterator[tuple[bytes, int, int, bool]]:
-    """(name, start, size, whether it and its padding follow the rules) of each chunk that begins there."""
-    padded = True
+def _chunks(source: Source, start: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, size) of each chunk from there on; some writers leave out the padding of odd sizes."""
     while start + 8 <= source.size:
         name, size = source.at(start, 4), source.number(start + 4, 4, order)
-        yield name, start + 8, size, padded
+        yield name, start + 8, size
         start += 8 + size + size % 2
-        padded = True
         if size % 2 and not _is_name(source.at(start, 4)) and _is_name(source.at(start - 1, 4)):
-            start, padded = start - 1, False
+            start -= 1
 
 
 def _is_name(name: bytes) -> bool:
@@ -82,9 +80,7 @@ def _is_chain(source: Source, start: int, order: str) -> bool:
     """Whether from here on chunks follow each other, or only zeros, to the file's end."""
     if not source.at(start, 2**16).strip(b"\0"):
         return True
-    return all(_is_name(name) for name, _, _, _ in _chunks(source, start, order)) and (
-        source.size - start >= 8
-    )
+    return all(_is_name(name) for name, _, _ in _chunks(source, start, order)) and (source.size - start >= 8)
 
 
 def _bytes_behind(source: Source, end: int) -> str:
@@ -133,7 +129,7 @@ def survey_aiff(source: Source, layout: Layout) -> None:
     """AIFF and AIFF-C."""
     if source.at(8, 4) not in (b"AIFF", b"AIFC"):
         return
-    chunks = {name: (start, size) for name, start, size, _ in _chunks(source, 12, "big")}
+    chunks = {name: (start, size) for name, start, size in _chunks(source, 12, "big")}
     if b"COMM" not in chunks or b"SSND" not in chunks:
         return
     common, (start, declared) = chunks[b"COMM"][0], chunks[b"SSND"]

@@ -98,7 +98,7 @@ def _parts(source: Source, start: int, end: int) -> list[Part]:
         if head not in sizes:
             sizes[head] = _parse(head)
         header = sizes[head]
-        is_next = header is not None and part is not None and (head & SAME) == (last_head & SAME)
+        is_next = header is not None and part is not None and _is_like(head, last_head)
         if header is None or (not is_next and not _is_confirmed(source, at, head, end)):
             skipped = source.end_of_tag(at) or _resync(source, at, end)
             if skipped is None:
@@ -200,6 +200,11 @@ def _parse(head: int) -> Header | None:
     return Header(size, n_samples, rate, side_end, padding * slot)
 
 
+def _is_like(head: int, other: int) -> bool:
+    """Whether frames of these headers are of one stream: alike in version, layer, rate, mono or stereo."""
+    return head & SAME == other & SAME and (head >> 6 & 3 == 3) == (other >> 6 & 3 == 3)
+
+
 def _is_confirmed(source: Source, at: int, head: int, end: int) -> bool:
     """Whether a like frame, or the end, follows: a header's bits stand anywhere by chance."""
     size = _size_of_like(source, at, head, end)
@@ -286,7 +291,7 @@ def _size_of_like(source: Source, at: int, head: int, end: int) -> int:
     """The size of the frame that begins here, if it is of the same stream as one with this header; or 0."""
     own = source.number(at, 4, "big")
     header = _parse(own)
-    if header is None or own & SAME != head & SAME:
+    if header is None or not _is_like(own, head):
         return 0
     return header.size or _free_size(source, at, own, end)
 

@@ -229,8 +229,9 @@ class _Clip:
         """(count, channels) float32 from a stream's frame `first` on."""
         at = 0
         if first and reader.seekable():
+            at = first - _preroll(reader)
             limit = self.last_seeks[self.readers.index(reader)]
-            at = reader.seek(first if limit is None else min(first, limit))
+            at = reader.seek(max(0, at if limit is None else min(at, limit)))
         try:
             audio = reader.read(first - at + count, dtype="float32", always_2d=True)
             if at and len(audio) < first - at + count:  # some formats cannot seek into their last block
@@ -342,6 +343,17 @@ def _survey_long(path: str | bytes, size: int, mtime_ns: int) -> Layout:
     """_survey of a long file, done once as long as the file stays the same."""
     with open(path, "rb") as file:
         return _survey(file)
+
+
+def _preroll(reader: soundfile.SoundFile) -> int:
+    """Samples that must be decoded before the first that is wanted.
+
+    An MP3 frame's bits may begin in those before it, 511 bytes back, or 255 at rates below 32,000 Hz: up to
+    9 frames of silence at the lowest bit rate, or 85 of 3 bytes each.
+    """
+    if not reader.subtype.startswith("MPEG_LAYER"):
+        return 0
+    return 2**14 if reader.samplerate >= 32000 else 2**16
 
 
 def _logged_loss(reader: soundfile.SoundFile) -> Loss | None:
