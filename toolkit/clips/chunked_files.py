@@ -54,12 +54,12 @@ def survey_wav(source: Source, layout: Layout) -> None:
         per_second = align * rate if source.number(fmt, 2, order) in (1, 3, 6, 7, 0xFFFE) else per_second
         layout.lose(available / max(1, per_second), declared / max(1, per_second), CUT_OFF)
         return
-    if not is_even:  # libsndfile stumbles over chunks of odd size, padded or not
-        layout.streams = [_mended_wav(source, chunks, min(declared, available), order)]
     end = start + declared
     behind = source.size - end
     if behind > 1 and not any(_is_chain(source, at, order) for at in (end + declared % 2, end)):
         layout.surplus = _bytes_behind(source, end)
+    if not is_even or layout.surplus:  # libsndfile stumbles over odd sizes, padded or not, and over junk
+        layout.streams = [_mended_wav(source, chunks, min(declared, available), order)]
 
 
 def _chunks(source: Source, start: int, order: str) -> Iterator[tuple[bytes, int, int]]:
@@ -80,7 +80,8 @@ def _is_chain(source: Source, start: int, order: str) -> bool:
     """Whether from here on chunks follow each other, or only zeros, to the file's end."""
     if not source.at(start, 2**16).strip(b"\0"):
         return True
-    return all(_is_name(name) for name, _, _ in _chunks(source, start, order)) and (source.size - start >= 8)
+    names = [name for name, _, _ in _chunks(source, start, order)]
+    return bool(names) and names[0] not in (b"RIFF", b"RIFX", b"RF64", b"FORM") and all(map(_is_name, names))
 
 
 def _bytes_behind(source: Source, end: int) -> str:

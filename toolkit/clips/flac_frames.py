@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from toolkit.clips.layouts import Layout, Source
 
 
-TAIL = 2**16  # bytes in which the last frames are looked for, or twice the largest frame
+TAIL = 2**16  # bytes in which the last frames are looked for, where the size of the largest is not told
+TAGS = 2**12  # bytes that may stand behind the last frame
 
 
 def survey_flac(source: Source, layout: Layout) -> None:
@@ -21,7 +22,7 @@ def survey_flac(source: Source, layout: Layout) -> None:
     packed = int.from_bytes(info[10:18], "big")
     rate, total = max(1, packed >> 44), packed & (2**36 - 1)
     first = _first_frame(source, begin)
-    start = max(first, source.size - max(TAIL, 2 * largest))
+    start = max(first, source.size - (2 * largest + TAGS if largest else TAIL))
     frames = list(_frames(source, start, block_size))
     if total:
         ends = [end for _, end in frames if end <= total]

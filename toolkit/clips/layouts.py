@@ -12,6 +12,12 @@ Piece = bytes | tuple[int, int]  # bytes of their own, or the file's from start 
 WINDOW = 2**14  # bytes read at a time
 
 
+# Endings of sounds and videos that soundfile cannot read.
+FOREIGN_SUFFIXES = set(
+    ".3ga .3gp .aac .ac3 .amr .ape .asf .avi .dts .f4v .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp4 .mpc "
+    ".mpeg .mpg .mts .ra .rm .spx .tta .vob .webm .wma .wmv .wv".split()
+)
+CONVERT = "convert it, e.g. ffmpeg -i X X.wav"
 # The beginnings of files that soundfile cannot read; (offset, bytes): what they are.
 FOREIGN = {
     (4, b"ftyp"): "an MP4, M4A or MOV file",

@@ -12,9 +12,9 @@ import soundfile
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES
 from toolkit.clips.loading import Clip
 from toolkit.clips.problems import MAX_NAMED
-from toolkit.clips.sound_files import CONVERT, FOREIGN_SUFFIXES
 from toolkit.system import console, processes
 from toolkit.system.suggestions import nearest_path
 

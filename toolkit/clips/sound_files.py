@@ -29,7 +29,7 @@ from toolkit.clips.chunked_files import (
     survey_wav,
 )
 from toolkit.clips.flac_frames import survey_flac
-from toolkit.clips.layouts import Layout, Loss, Source, Spliced, foreign_format
+from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES, Layout, Loss, Source, Spliced, foreign_format
 from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
 from toolkit.clips.ogg_pages import survey_ogg
 
@@ -39,12 +39,6 @@ MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
 # the file is scaled otherwise, most often to integers.
 MAX_OVERSHOOT = 4.0
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# Endings of sounds and videos that soundfile cannot read.
-FOREIGN_SUFFIXES = set(
-    ".3ga .3gp .aac .ac3 .amr .ape .asf .avi .dts .f4v .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp4 .mpc "
-    ".mpeg .mpg .mts .ra .rm .spx .tta .vob .webm .wma .wmv .wv".split()
-)
-CONVERT = "convert it, e.g. ffmpeg -i X X.wav"
 LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
 FILTER_SAMPLES = 1024  # of the lower rate, at each side of a segment that is resampled
 COUNTED_BLOCK = 2**10  # frames
@@ -149,19 +143,25 @@ def read_clip(path: str | Path) -> tuple[AudioHeader, np.ndarray]:
 def check_header(path: str | Path) -> int:
     """The clip's length in samples at 44,100 Hz, after all that can be checked without decoding.
 
-    Raises what read_header does; float files are read to their end, for samples beyond MAX_OVERSHOOT.
+    Raises what read_header does, and of a float file, which is read to its end, OverscaleAudioError.
     """
     with _opened(path) as clip:
         if any(reader.subtype in FLOAT_SUBTYPES for reader in clip.readers):
-            clip.read(0, None)
+            try:
+                clip.read(0, None)
+            except OverscaleAudioError:
+                raise
+            except DataError:  # as of samples that are not finite: told where the clip is read
+                pass
         return clip.header().n_samples
 
 
 @dataclass(frozen=True)
 class _Clip:
-    """An open sound file: a reader of each of its streams, and where each may be sought; see Layout."""
+    """An open sound file: of each of its streams what soundfile opens, a reader, where it may be sought."""
 
     name: str
+    sounds: list[str | bytes | Spliced]
     readers: list[soundfile.SoundFile]
     last_seeks: list[int | None]
     surplus: str
@@ -247,11 +247,13 @@ class _Clip:
 
     def _raise_partial(self, reader: soundfile.SoundFile, why: str) -> None:
         """Raises PartialAudioError with the length that can be decoded, if there is any."""
-        n_found = 0
+        n_found, sound = 0, self.sounds[self.readers.index(reader)]
+        if isinstance(sound, Spliced):
+            sound.seek(0)
         try:
-            reader.seek(0)
-            while n_read := len(reader.read(COUNTED_BLOCK, dtype="float32", always_2d=True)):
-                n_found += n_read
+            with soundfile.SoundFile(sound) as anew:  # after an error a reader may not go on
+                while n_read := len(anew.read(COUNTED_BLOCK, dtype="float32", always_2d=True)):
+                    n_found += n_read
         except soundfile.SoundFileError:
             pass
         if n_found:
@@ -280,7 +282,7 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
             loss = _logged_loss(readers[0])
             if loss is not None:
                 raise _partial(name, loss)
-            clip = _Clip(name, readers, layout.last_seeks or [None] * len(readers), layout.surplus)
+            clip = _Clip(name, sounds, readers, layout.last_seeks or [None] * len(readers), layout.surplus)
             for reader in clip.readers:
                 if reader.frames < 1 or reader.channels < 1 or reader.samplerate < 1:
                     raise EmptyAudioError(f"{name}: expected at least one sample, found none")
