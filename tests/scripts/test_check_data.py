@@ -53,6 +53,11 @@ def test_every_kind_of_problem_at_once(data, capsys):
     data.add("noisy", "", "Bark")
     data.add("curated", "typo.wav", "Bakr,Bark,Moew", seed=301)
     data.add("noisy", "typo.wav", "Bakr", seed=302)
+    data.add("noisy", "cut.wav", "Bark", seed=313)
+    whole = (folder / "noisy" / "cut.wav").read_bytes()
+    (folder / "noisy" / "cut.wav").write_bytes(whole[: len(whole) - 1000])
+    data.add("test", "integers.wav", "")
+    soundfile.write(folder / "test" / "integers.wav", np.array([0.5, -20000.0]), RATE, subtype="FLOAT")
     # Warnings.
     data.add("curated", "f76181c4.wav", "Bark", seed=311)
     data.add("noisy", "77b925c2.wav", "Bark", seed=312)  # the list is of curated clips
@@ -62,9 +67,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
     soundfile.write(folder / "noisy" / "constant.wav", np.full(3000, 0.25), RATE)
     data.add("test", "short.wav", "", seed=303, samples=2047)
     data.add("test", "just_long_enough.wav", "", seed=310, samples=2048)
-    data.add("noisy", "cut.wav", "Bark", seed=313)
-    whole = (folder / "noisy" / "cut.wav").read_bytes()
-    (folder / "noisy" / "cut.wav").write_bytes(whole[: len(whole) - 1000])
+    data.add("noisy", "joined.wav", "Bark", seed=313)
+    (folder / "noisy" / "joined.wav").write_bytes((folder / "noisy" / "joined.wav").read_bytes() * 2)
     data.add("curated", "rate.wav", "Bark", seed=304, rate=48000)
     data.add("curated", "stereo.wav", "Bark", seed=305, channels=2)
     data.add("noisy", "unlabeled.wav", "", seed=306)
@@ -96,11 +100,13 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("unreadable", "noisy", "text.wav"),
             ("unreadable", "noisy", "folder.wav"),
             ("unreadable", "test", "nan.wav"),
+            ("decoded in part", "noisy", "cut.wav"),
+            ("beyond full scale", "test", "integers.wav"),
             (KNOWN_BAD, "curated", "f76181c4.wav"),
             ("silent", "curated", "silent.wav"),
             ("silent", "noisy", "constant.wav"),
             ("silent", "test", "no_leak.wav"),
-            ("truncated", "noisy", "cut.wav"),
+            ("holds more than is read", "noisy", "joined.wav"),
             ("shorter than one window", "test", "short.wav"),
             ("other sample rate", "curated", "rate.wav"),
             ("several channels", "curated", "stereo.wav"),
@@ -133,9 +139,14 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav; {REPAIR}",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav; {REPAIR}",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
+        f"error: 1 x decoded in part: {noisy}: cut.wav (only 0.06 of 0.07 seconds can be decoded (the file "
+        f"is cut off)); {REPAIR}",
+        f"error: 1 x beyond full scale: {test}: integers.wav (expected float samples in [-1, 1], found "
+        f"20000, as where integers are written as float; divide them by 32768 (16 bits)); {REPAIR}",
         f"warning: 1 x known to be wrong (see --drop_known_bad): {curated}: f76181c4.wav (mislabelled)",
         f"warning: 3 x silent: {curated}: silent.wav; {noisy}: constant.wav; {test}: no_leak.wav",
-        f"warning: 1 x truncated: {noisy}: cut.wav (its header declares 1000 bytes more than there are)",
+        f"warning: 1 x holds more than is read: {noisy}: joined.wav (6044 bytes behind its samples are "
+        "not read)",
         f"warning: 1 x shorter than one window: {test}: short.wav (2047 of 2048 samples)",
         f"warning: 1 x other sample rate: {curated}: rate.wav (48000 Hz)",
         f"warning: 1 x several channels: {curated}: stereo.wav (2 channels)",
@@ -145,7 +156,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
-        "13 errors, 15 warnings",
+        "15 errors, 15 warnings",
     ]
 
 

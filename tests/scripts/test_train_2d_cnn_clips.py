@@ -105,6 +105,23 @@ def test_problems_of_all_tables_are_told_at_once(toy, training_flags, tmp_path):
     assert re.fullmatch(r"1 x missing: .*: curated_0002.wav; repair .*--skip_bad_clips", missing)
 
 
+def test_clips_that_hold_less_than_they_promise_stop_training_before_it_starts(
+    toy, training_flags, tmp_path, only_experiment
+):
+    folder = tmp_path / "clips"
+    shutil.copytree(toy.folder / "train_curated", folder)
+    cut = folder / "curated_0003.wav"
+    cut.write_bytes(cut.read_bytes()[:-3000])
+    soundfile.write(folder / "curated_0004.wav", np.full(9000, 12345.0), 44100, subtype="FLOAT")
+    words = r"1 x decoded in part: .*curated_0003.wav \(only .*1 x beyond full scale: .*curated_0004.wav \("
+    with pytest.raises(DataError, match=words):
+        train_2d_cnn.main(training_flags(train_data_dir=folder))
+    assert not (tmp_path / "experiments").exists()
+    train_2d_cnn.main(training_flags("--skip_bad_clips", train_data_dir=folder, epochs=1))
+    skipped = pd.read_csv(only_experiment() / "skipped_clips.csv")
+    assert list(skipped["fname"]) == ["curated_0003.wav", "curated_0004.wav"]
+
+
 def test_ten_of_each_kind_and_the_count_a_line_a_kind(toy, training_flags, tmp_path, run_script):
     folder, table = tmp_path / "clips", tmp_path / "table.csv"
     shutil.copytree(toy.folder / "train_curated", folder)

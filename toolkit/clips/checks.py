@@ -10,7 +10,7 @@ from pathlib import Path
 from ops.errors import DataError
 from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import MAX_NAMED
-from toolkit.clips.sound_files import MissingAudioError, read_header
+from toolkit.clips.sound_files import MissingAudioError, check_header
 from toolkit.system import processes
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
@@ -65,7 +65,7 @@ def _probe(
     def probe(clip: str | Path) -> tuple[Path, int | DataError]:
         path = locate(clip)
         try:
-            return path, read_header(path).n_samples
+            return path, check_header(path)
         except DataError as error:
             return path, error
 

@@ -12,7 +12,10 @@ import soundfile
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES
 from toolkit.clips.loading import Clip
+from toolkit.clips.problems import MAX_NAMED
+from toolkit.system import console, processes
 from toolkit.system.suggestions import nearest_path
 
 # libsndfile's formats by their usual names; RAW has no header, and MATLAB's and Octave's hold no sounds.
@@ -25,41 +28,71 @@ def find_sounds(inputs: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
     """Sound files named or in the named folders (and theirs), each once; folders in the order of names.
 
     A named file is taken whatever it is called; in a folder hidden files are left out, and those whose
-    ending is no sound format's. Returns names, relative to the innermost folder that holds all
-    inputs, and paths. Raises DataError where a path does not exist or a folder holds no sound.
+    ending is no sound format's: a warning names them. Links to folders are followed, each folder once.
+    Returns names, relative to the innermost folder that holds all inputs, and paths. Raises DataError
+    where a path does not exist or a folder holds no sound.
     """
     found: dict[Path, None] = {}
+    others: dict[Path, None] = {}
     roots = []
     for given in inputs:
         path = Path(os.path.abspath(given))
         if path.is_dir():
             roots.append(path)
-            sounds = _sounds_below(path)
+            files = _files_below(path)
+            sounds = [file for file in files if file.suffix.lower() in SUFFIXES]
+            left_out = [file for file in files if file.suffix.lower() not in SUFFIXES]
             if not sounds:
                 endings = ", ".join(sorted(SUFFIXES))
-                raise DataError(f"{given}: expected a folder with sound files ({endings}), found none")
+                named = f", but {_in_words(left_out)}" if left_out else ""
+                raise DataError(f"{given}: expected a folder with sound files ({endings}), found none{named}")
             found.update(dict.fromkeys(sounds))
+            others.update(dict.fromkeys(left_out))
         elif path.exists():
             roots.append(path.parent)
             found[path] = None
         else:
             raise DataError(f"{given}: expected a sound file or a folder, found none{nearest_path(given)}")
+    for path in found:  # a file may be named that its folder's listing leaves out
+        others.pop(path, None)
+    if others and processes.rank() == 0:
+        console.warn(f"left out, as their endings are no sound format's: {_in_words(list(others))}")
     root = os.path.commonpath(roots)
     # Names of files need not be UTF-8, a table must.
     names = [os.fsencode(os.path.relpath(path, root)).decode(errors="backslashreplace") for path in found]
     return names, list(found)
 
 
-def _sounds_below(folder: Path) -> list[Path]:
-    sounds = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        sounds += [
-            Path(root, name)
-            for name in sorted(files)
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-        ]
-    return sounds
+def _in_words(files: Sequence[Path]) -> str:
+    """The number of files and the first names, those first that can be converted."""
+    foreign = [file for file in files if file.suffix.lower() in FOREIGN_SUFFIXES]
+    others = [file for file in files if file not in foreign]
+    names = ", ".join(str(file) for file in [*foreign, *others][:MAX_NAMED])
+    more = ", ..." if len(files) > MAX_NAMED else ""
+    remedy = f"; {len(foreign)} of them may be sounds that cannot be read: {CONVERT}" if foreign else ""
+    return " ".join(f"{len(files)} other files ({names}{more}){remedy}".splitlines())
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All but hidden ones; folders that links lead to come last, and none twice."""
+    files, seen = [], set()
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: the folder cannot be listed ({error.strerror})") from error
+
+    to_walk = [folder]
+    for start in to_walk:  # grows with the links that are found
+        for root, folders, names in os.walk(start, onerror=refuse):
+            real = os.path.realpath(root)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            shown = sorted(name for name in folders if not name.startswith("."))
+            to_walk += [Path(root, name) for name in shown if os.path.islink(os.path.join(root, name))]
+            folders[:] = [name for name in shown if not os.path.islink(os.path.join(root, name))]
+            files += [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+    return files
 
 
 def split_into_windows(clips: Sequence[Clip], seconds: float | None) -> tuple[list[Clip], np.ndarray]:

@@ -26,9 +26,11 @@ from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Pro
 from toolkit.clips.sound_files import (
     EmptyAudioError,
     MissingAudioError,
-    missing_bytes,
+    OverscaleAudioError,
+    PartialAudioError,
+    check_header,
     read_audio,
-    read_header,
+    read_clip,
 )
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import column_of, has_column, is_weight, read_table, scan_table
@@ -37,6 +39,12 @@ from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
 KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
+KIND_OF_ERROR = {
+    MissingAudioError: "missing",
+    EmptyAudioError: "empty",
+    PartialAudioError: "decoded in part",
+    OverscaleAudioError: "beyond full scale",
+}
 
 
 @dataclass
@@ -101,7 +109,7 @@ def check_headers(
     """
 
     def probe(path: Path) -> _Examined:
-        n_samples = len(read_audio(path)) if decode else read_header(path).n_samples
+        n_samples = len(read_audio(path)) if decode else check_header(path)
         return _Examined([], path, n_samples, sound_digest(path, n_samples))
 
     problems = _table_problems(sources, class_map, n_folds)
@@ -262,8 +270,9 @@ def _clip_problems(
         try:
             return examine(path)
         except DataError as error:
-            kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
-            return _Examined([(kind, str(error))])
+            kind = KIND_OF_ERROR.get(type(error), "unreadable")
+            detail = str(error).removeprefix(f"{path}: ") if KINDS[kind].detailed else str(error)
+            return _Examined([(kind, detail)])
 
     with ThreadPoolExecutor(n_threads) as pool:
         results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)
@@ -318,7 +327,7 @@ def _with_hints(problems: Sequence[Problem], sources: Sequence[Source]) -> list[
 
 def _examine(path: Path, n_fft: int | None) -> _Examined:
     """Everything about a clip."""
-    header, audio = read_header(path), read_audio(path)
+    header, audio = read_clip(path)
     found = []
     silent = bool(np.ptp(audio) < SILENCE)
     if silent:
@@ -329,9 +338,8 @@ def _examine(path: Path, n_fft: int | None) -> _Examined:
         found.append(("other sample rate", f"{header.sample_rate} Hz"))
     if header.channels > 1:
         found.append(("several channels", f"{header.channels} channels"))
-    lacking = missing_bytes(path)
-    if lacking:
-        found.append(("truncated", f"its header declares {lacking} bytes more than there are"))
+    if header.surplus:
+        found.append(("holds more than is read", header.surplus))
     # Silent clips of one length are all the same: they have no digest.
     sound = "" if silent else hashlib.blake2b(audio.data).hexdigest()
     return _Examined(found, path, len(audio), sound)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import stat
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -13,12 +20,49 @@ import soxr
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.chunked_files import (
+    survey_aiff,
+    survey_au,
+    survey_caf,
+    survey_nist,
+    survey_w64,
+    survey_wav,
+)
+from toolkit.clips.flac_frames import survey_flac
+from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES, Layout, Loss, Source, Spliced, foreign_format
+from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
+from toolkit.clips.ogg_pages import survey_ogg
 
-# A longer clip has a damaged header, or one that leaves the length open, as streamed FLAC does.
+# A longer clip has a damaged header.
 MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
-MP3_BLOCK = 2**20  # samples
+# Float samples may overshoot by effects and mixing, and are clipped. Beyond four times full scale (12 dB)
+# the file is scaled otherwise, most often to integers.
+MAX_OVERSHOOT = 4.0
+FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
+FILTER_SAMPLES = 1024  # of the lower rate, at each side of a segment that is resampled
+COUNTED_BLOCK = 2**10  # frames
+# By a file's first bytes what tells its true length and what is missing. libsndfile reads the samples of a
+# WAV as far as they go, estimates the length of an MP3 without an index, stops at the end of the first of
+# several streams, and says nothing of what is missing.
+SURVEYS: dict[bytes, Callable[[Source, Layout], None]] = {
+    b"RIFF": survey_wav,
+    b"RIFX": survey_wav,
+    b"RF64": survey_wav,
+    b"riff": survey_w64,
+    b"FORM": survey_aiff,
+    b".snd": survey_au,
+    b"dns.": survey_au,
+    b"caff": survey_caf,
+    b"NIST": survey_nist,
+    b"fLaC": survey_flac,
+    b"OggS": survey_ogg,
+}
 # soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
-_READ_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError)
+_READ_ERRORS = (
+    *(soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError),
+    struct.error,  # of a header that ends early
+)
 
 
 class MissingAudioError(DataError):
@@ -36,23 +80,226 @@ class EmptyAudioError(DataError):
     """A sound file without a sample."""
 
 
+class PartialAudioError(DataError):
+    """A sound file that holds less than it promises, or of which only a part can be decoded."""
+
+
+class OverscaleAudioError(DataError):
+    """A file of float samples far beyond [-1, 1], as where integers were written as they are."""
+
+
 @dataclass(frozen=True)
 class AudioHeader:
-    """What a sound file's header says."""
+    """What a sound file holds: by its header or, where that is not sure, by its structure.
 
-    n_frames: int
+    n_samples: of all its streams, after resampling to SAMPLE_RATE. sample_rate, channels: of the first.
+    surplus: what lies behind the sound and is not read, in words.
+    """
+
+    n_samples: int
     sample_rate: int
     channels: int
-
-    @property
-    def n_samples(self) -> int:
-        """Samples after resampling to SAMPLE_RATE."""
-        return max(1, round(self.n_frames * SAMPLE_RATE / self.sample_rate))
+    surplus: str = ""
 
 
 def read_header(path: str | Path) -> AudioHeader:
-    """Reads a clip's header. Raises DataError where it is missing, unreadable or empty."""
+    """The true length, and what else the header says, without decoding.
+
+    Raises DataError where the clip is missing, unreadable, empty or holds less than it promises.
+    """
+    with _opened(path) as clip:
+        return clip.header()
+
+
+def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -> np.ndarray:
+    """Reads a clip, or a segment of it, mixed down to mono and resampled to 44,100 Hz.
+
+    Only the segment is read from disk (and decoded, where the format can seek). Streams one behind the
+    other, as in joined MP3 or Ogg files, are one clip. Float samples beyond [-1, 1] are clipped, as a
+    sound card would, up to MAX_OVERSHOOT.
+
+    Args:
+        path: a file that soundfile reads.
+        start: first sample, counted at 44,100 Hz.
+        n_samples: at most so many samples at 44,100 Hz; None: to the end.
+
+    Returns:
+        (samples,) float32; the channels' mean.
+
+    Raises:
+        DataError: missing, unreadable, empty, only partly decodable, or with samples that are not finite or
+            beyond MAX_OVERSHOOT.
+    """
+    with _opened(path) as clip:
+        return clip.read(start, n_samples)
+
+
+def read_clip(path: str | Path) -> tuple[AudioHeader, np.ndarray]:
+    """read_header and read_audio in one."""
+    with _opened(path) as clip:
+        return clip.header(), clip.read(0, None)
+
+
+def check_header(path: str | Path) -> int:
+    """The clip's length in samples at 44,100 Hz, after all that can be checked without decoding.
+
+    Raises what read_header does, and of a float file, which is read to its end, OverscaleAudioError.
+    """
+    with _opened(path) as clip:
+        if any(reader.subtype in FLOAT_SUBTYPES for reader in clip.readers):
+            try:
+                clip.read(0, None)
+            except OverscaleAudioError:
+                raise
+            except DataError:  # as of samples that are not finite: told where the clip is read
+                pass
+        return clip.header().n_samples
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """An open sound file: of each of its streams what soundfile opens, a reader, where it may be sought."""
+
+    name: str
+    sounds: list[str | bytes | Spliced]
+    readers: list[soundfile.SoundFile]
+    last_seeks: list[int | None]
+    surplus: str
+
+    def header(self) -> AudioHeader:
+        first, n_samples = self.readers[0], sum(map(_n_samples, self.readers))
+        return AudioHeader(n_samples, first.samplerate, first.channels, self.surplus)
+
+    def read(self, start: int, n_samples: int | None) -> np.ndarray:
+        """read_audio's samples."""
+        lengths = [_n_samples(reader) for reader in self.readers]
+        first = min(start, sum(lengths) - 1)
+        last = sum(lengths) if n_samples is None else first + n_samples
+        parts, begin = [], 0
+        try:
+            for reader, length in zip(self.readers, lengths, strict=True):
+                low, high = max(first - begin, 0), min(last - begin, length)
+                if low < high:
+                    count = high - low if n_samples is not None or len(lengths) > 1 else None
+                    parts.append(self._read_stream(reader, low, count))
+                begin += length
+        except DataError:
+            raise
+        except _READ_ERRORS as error:
+            raise DataError(f"{self.name}: cannot be decoded ({_reason(error)})") from error
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _read_stream(self, reader: soundfile.SoundFile, start: int, n_samples: int | None) -> np.ndarray:
+        rate, last, skipped = reader.samplerate, reader.frames, 0
+        if rate == SAMPLE_RATE:
+            first = start
+            if n_samples is not None:
+                last = start + n_samples
+        else:
+            # From a sample on that both rates have, with what the filter needs at both ends.
+            step = SAMPLE_RATE // math.gcd(SAMPLE_RATE, rate)
+            margin = math.ceil(FILTER_SAMPLES * max(1.0, SAMPLE_RATE / rate))
+            begin = max(0, start - margin) // step * step
+            skipped, first = start - begin, begin * rate // SAMPLE_RATE
+            if n_samples is not None:
+                last = math.ceil((start + n_samples + margin) * rate / SAMPLE_RATE)
+        first = min(first, reader.frames - 1)
+        audio = self._decode(reader, first, min(last, reader.frames) - first)  # (frames, channels)
+        lowest, highest = float(audio.min()), float(audio.max())
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            raise DataError(f"{self.name}: expected finite samples, found NaN or infinity")
+        if reader.subtype in FLOAT_SUBTYPES and max(highest, -lowest) > MAX_OVERSHOOT:
+            raise OverscaleAudioError(
+                f"{self.name}: expected float samples in [-1, 1], found {max(highest, -lowest):.6g}, as "
+                f"where integers are written as float; {_scaling(max(highest, -lowest))}"
+            )
+        if audio.shape[1] > 1 or rate != SAMPLE_RATE:
+            audio = audio.mean(axis=1)
+            if rate != SAMPLE_RATE:
+                audio = soxr.resample(audio, rate, SAMPLE_RATE)[skipped:]
+                if not len(audio):  # shorter than one sample at 44,100 Hz
+                    audio = np.zeros(1)
+            lowest, highest = float(audio.min()), float(audio.max())
+        audio = audio.reshape(-1)[:n_samples]
+        if lowest < -1 or highest > 1:  # resampling and lossy decoders overshoot, too
+            audio = np.clip(audio, -1.0, 1.0)
+        return audio.astype(np.float32, copy=False)
+
+    def _decode(self, reader: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
+        """(count, channels) float32 from a stream's frame `first` on."""
+        at = 0
+        if first and reader.seekable():
+            at = first - _preroll(reader)
+            limit = self.last_seeks[self.readers.index(reader)]
+            at = reader.seek(max(0, at if limit is None else min(at, limit)))
+        try:
+            audio = reader.read(first - at + count, dtype="float32", always_2d=True)
+            if at and len(audio) < first - at + count:  # some formats cannot seek into their last block
+                at = reader.seek(0)
+                audio = reader.read(first + count, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            self._raise_partial(reader, _reason(error))
+            raise
+        if len(audio) < first - at + count:
+            self._raise_partial(reader, "it is damaged")
+            raise EmptyAudioError(f"{self.name}: its header promises {reader.frames} samples, found none")
+        return audio[first - at :]
+
+    def _raise_partial(self, reader: soundfile.SoundFile, why: str) -> None:
+        """Raises PartialAudioError with the length that can be decoded, if there is any."""
+        n_found, sound = 0, self.sounds[self.readers.index(reader)]
+        if isinstance(sound, Spliced):
+            sound.seek(0)
+        try:
+            with soundfile.SoundFile(sound) as anew:  # after an error a reader may not go on
+                while n_read := len(anew.read(COUNTED_BLOCK, dtype="float32", always_2d=True)):
+                    n_found += n_read
+        except soundfile.SoundFileError:
+            pass
+        if n_found:
+            raise _partial(
+                self.name, Loss(n_found / reader.samplerate, reader.frames / reader.samplerate, why)
+            )
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[_Clip]:
     name = _one_line(path)
+    status = _status(path, name)
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(open(_openable(path), "rb"))
+            if status.st_size < LONG_FILE:
+                layout = _survey(file)
+            else:
+                layout = _survey_long(_openable(path), status.st_size, status.st_mtime_ns)
+            if layout.foreign:
+                raise DataError(f"{name}: cannot be read as audio, it is {layout.foreign}; {CONVERT}")
+            if layout.loss is not None and layout.loss.found:
+                raise _partial(name, layout.loss)
+            sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
+            readers = [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds]
+            loss = _logged_loss(readers[0])
+            if loss is not None:
+                raise _partial(name, loss)
+            clip = _Clip(name, sounds, readers, layout.last_seeks or [None] * len(readers), layout.surplus)
+            for reader in clip.readers:
+                if reader.frames < 1 or reader.channels < 1 or reader.samplerate < 1:
+                    raise EmptyAudioError(f"{name}: expected at least one sample, found none")
+            if clip.header().n_samples > MAX_SAMPLES:
+                raise DataError(
+                    f"{name}: expected at most 24 hours, its header says {clip.readers[0].frames} samples at "
+                    f"{clip.readers[0].samplerate} Hz, a wrong length; encode it anew"
+                )
+            yield clip
+    except DataError:
+        raise
+    except _READ_ERRORS as error:
+        remedy = f"; {CONVERT}" if Path(path).suffix.lower() in FOREIGN_SUFFIXES else ""
+        raise DataError(f"{name}: cannot be read as audio ({_reason(error)}){remedy}") from error
+
+
+def _status(path: str | Path, name: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except PermissionError as error:
@@ -65,106 +312,76 @@ def read_header(path: str | Path) -> AudioHeader:
         raise DataError(f"{name}: expected an audio file, found {found}")
     if not status.st_size:
         raise EmptyAudioError(f"{name}: expected an audio file, found an empty one")
+    return status
+
+
+def _survey(file: BinaryIO) -> Layout:
+    """What the file holds by its structure; of a kind that has no scanner, an empty layout."""
+    source, layout = Source(file), Layout()
+    layout.foreign = foreign_format(source)
+    magic = source.at(0, 4)
+    if magic[:3] == b"ID3":
+        magic = source.at(source.end_of_id3(0), 4)
+    if layout.foreign:
+        return layout
+    scan = SURVEYS.get(magic)
+    if scan is None and (begins_as_mpeg(source) or not _is_known(file.name)):
+        scan = survey_mpeg
+    if scan is not None:
+        scan(source, layout)
+    return layout
+
+
+def _is_known(path: str | bytes) -> bool:
+    """Whether soundfile knows the file as anything but MP3, of which any bytes may seem to be frames."""
     try:
-        info = soundfile.info(_openable(path))
-    except _READ_ERRORS as error:
-        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
-    if info.frames < 1 or info.channels < 1 or info.samplerate < 1:
-        raise EmptyAudioError(f"{name}: expected at least one sample, found none")
-    header = AudioHeader(info.frames, info.samplerate, info.channels)
-    if header.n_samples > MAX_SAMPLES:
-        raise DataError(
-            f"{name}: expected at most 24 hours, its header says {info.frames} samples at "
-            f"{info.samplerate} Hz, a wrong or an open length; encode it anew"
-        )
-    return header
+        return soundfile.info(path).format not in ("MP3", "MPEG")
+    except soundfile.SoundFileError:
+        return False
 
 
-def missing_bytes(path: str | Path) -> int:
-    """How many more a RIFF WAV file should have by its size field, as where a copy was cut off.
-
-    0 of other files, and where the field is left open (0 or all ones).
-    """
+@lru_cache(maxsize=1024)
+def _survey_long(path: str | bytes, size: int, mtime_ns: int) -> Layout:
+    """_survey of a long file, done once as long as the file stays the same."""
     with open(path, "rb") as file:
-        head = file.read(8)
-        size = os.stat(file.fileno()).st_size
-    declared = int.from_bytes(head[4:8], "little")
-    if head[:4] != b"RIFF" or declared in (0, 2**32 - 1):
+        return _survey(file)
+
+
+def _preroll(reader: soundfile.SoundFile) -> int:
+    """Samples that must be decoded before the first that is wanted.
+
+    An MP3 frame's bits may begin in those before it, 511 bytes back, or 255 at rates below 32,000 Hz: up to
+    9 frames of silence at the lowest bit rate, or 85 of 3 bytes each.
+    """
+    if not reader.subtype.startswith("MPEG_LAYER"):
         return 0
-    return max(0, declared + 8 - size)
+    return 2**14 if reader.samplerate >= 32000 else 2**16
 
 
-def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -> np.ndarray:
-    """Reads a clip, or a segment of it, mixed down to mono and resampled to 44,100 Hz.
-
-    Only the segment is read from disk (and decoded, where the format can seek).
-
-    Args:
-        path: a file that soundfile reads.
-        start: first sample, counted at 44,100 Hz.
-        n_samples: at most so many samples at 44,100 Hz; None: to the end.
-
-    Returns:
-        (samples,) float32; the channels' mean.
-
-    Raises:
-        DataError: missing, unreadable, empty, or with samples that are not finite.
-    """
-    name = _one_line(path)
-    header = read_header(path)
-    ratio = header.sample_rate / SAMPLE_RATE
-    first = min(int(start * ratio), header.n_frames - 1)
-    count = -1 if n_samples is None else max(1, int(np.ceil(n_samples * ratio)))
-    try:
-        with soundfile.SoundFile(_openable(path)) as file:
-            if first:
-                file.seek(first)
-            audio = _decode(file, count)  # (samples, channels)
-            if first and not len(audio):
-                file.seek(0)  # the estimate of an MP3's length was too long: take the end that there is
-                audio = _decode(file, -1)[-max(count, 1) :]
-        if not len(audio):
-            raise EmptyAudioError(f"{name}: its header promises {header.n_frames} samples, found none")
-        _require_finite(audio, name)
-        with np.errstate(over="ignore"):
-            audio = audio[:, 0] if audio.shape[1] == 1 else audio.mean(axis=1)
-        if header.sample_rate != SAMPLE_RATE:
-            audio = soxr.resample(audio, header.sample_rate, SAMPLE_RATE)
-            if not len(audio):  # shorter than one sample at 44,100 Hz
-                audio = np.zeros(1)
-        _require_finite(audio, name)  # sums of huge samples
-    except DataError:
-        raise
-    except _READ_ERRORS as error:
-        raise DataError(f"{name}: cannot be decoded ({_reason(error)})") from error
-    if n_samples is not None:
-        audio = audio[:n_samples]
-    # Float files and resampling can overshoot; the contract is [-1, 1], as a sound card would clip.
-    return np.clip(audio, -1.0, 1.0).astype(np.float32, copy=False)
+def _logged_loss(reader: soundfile.SoundFile) -> Loss | None:
+    """What libsndfile's log tells to be missing of rare formats, which have no scanner here."""
+    if reader.format not in ("AVR", "MAT4", "MPC2K", "SVX", "VOC", "WVE"):
+        return None
+    found, log = reader.frames / reader.samplerate, reader.extra_info
+    promised = re.search(r"Frames +: (\d+)", log)
+    if promised is not None and int(promised[1]) > reader.frames:
+        return Loss(found, int(promised[1]) / reader.samplerate, "the file is cut off")
+    return Loss(found, None, "the file is cut off") if re.search("truncated|should be", log) else None
 
 
-def _decode(file: soundfile.SoundFile, count: int) -> np.ndarray:
-    """(samples, channels) float32 from where the file stands: at most count, or with -1 all there are.
-
-    The length of an MP3 without an index is an estimate, and soundfile reads no further than that: so
-    MP3 is read in blocks until one comes back short, its missing end marked by NaN.
-    """
-    if file.format not in ("MP3", "MPEG"):
-        return file.read(count, dtype="float32", always_2d=True)
-    blocks, left = [], MAX_SAMPLES if count < 0 else count
-    while left > 0:
-        block = file.read(min(left, MP3_BLOCK), dtype="float32", always_2d=True, fill_value=np.nan)
-        n_read = len(block) - int(np.isnan(block[::-1, 0]).cumprod().sum())
-        blocks.append(block[:n_read])
-        left -= n_read
-        if n_read < len(block):
-            break
-    return np.concatenate(blocks)
+def _partial(name: str, loss: Loss) -> PartialAudioError:
+    found = f"{loss.found:.2f} of {loss.promised:.2f}" if loss.promised else f"{loss.found:.2f}"
+    return PartialAudioError(f"{name}: only {found} seconds can be decoded ({loss.why})")
 
 
-def _require_finite(audio: np.ndarray, name: str) -> None:
-    if not np.isfinite(audio).all():
-        raise DataError(f"{name}: expected finite samples, found NaN or infinity")
+def _n_samples(reader: soundfile.SoundFile) -> int:
+    """A stream's samples after resampling to SAMPLE_RATE."""
+    return max(1, round(reader.frames * SAMPLE_RATE / reader.samplerate))
+
+
+def _scaling(peak: float) -> str:
+    bits = next((bits for bits in (8, 16, 24, 32) if peak <= 2 ** (bits - 1)), None)
+    return f"divide them by {2 ** (bits - 1)} ({bits} bits)" if bits else "scale them to [-1, 1]"
 
 
 def _one_line(path: str | Path) -> str:

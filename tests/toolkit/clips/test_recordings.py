@@ -50,6 +50,34 @@ def test_a_folder_without_sounds_and_a_path_that_is_not_there(tmp_path):
         find_sounds([tmp_path / "my_sound"])
 
 
+def test_files_of_other_kinds_are_named_with_what_to_do(tmp_path, capsys):
+    touch(*(tmp_path / name for name in ("1.wav", "notes.txt", "call.M4A", "deep/clip.webm", ".hidden.m4a")))
+    assert find_sounds([tmp_path])[0] == ["1.wav"]
+    warning = capsys.readouterr().err
+    assert "3 other files" in warning and len(warning.splitlines()) == 1 and ".hidden" not in warning
+    assert warning.index("call.M4A") < warning.index("notes.txt")  # the sounds come first
+    assert "2 of them may be sounds that cannot be read: convert it, e.g. ffmpeg -i X X.wav" in warning
+    touch(*(tmp_path / "many" / f"{index:02}.m4a" for index in range(12)), tmp_path / "many" / "1.wav")
+    find_sounds([tmp_path / "many"])
+    warning = capsys.readouterr().err
+    assert "12 other files" in warning and "09.m4a, ..." in warning and "10.m4a" not in warning
+    (tmp_path / "many" / "1.wav").unlink()
+    with pytest.raises(DataError, match="found none, but 12 other files .*ffmpeg -i X X.wav"):
+        find_sounds([tmp_path / "many"])
+    find_sounds([tmp_path / "deep" / "clip.webm", tmp_path / "1.wav"])  # named: tried as they are
+    assert not capsys.readouterr().err
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    touch(tmp_path / "a" / "1.wav", tmp_path / "a" / "b" / "2.wav", tmp_path / "elsewhere" / "deep" / "3.wav")
+    (tmp_path / "a" / "0_again").symlink_to(tmp_path / "a" / "b")
+    (tmp_path / "a" / "b" / "loop").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
+    assert find_sounds([tmp_path / "a"])[0] == ["1.wav", "b/2.wav", "linked/deep/3.wav"]
+    assert find_sounds([tmp_path / "a" / "linked"])[0][:1] == ["deep/3.wav"]
+
+
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=5), st.floats(1, 60))
 def test_windows_cover_each_clip_without_overlap(lengths, seconds):
     clips = [Clip(str(index), Path(str(index)), length) for index, length in enumerate(lengths)]

@@ -45,7 +45,6 @@ class Odd:
     name: str
     make: Callable[[Path], object]
     gives: np.ndarray | Callable[[np.ndarray], None] | str
-    exact_length: bool = True  # the header's number of samples is the one read
 
 
 def written(samples, rate: int = SAMPLE_RATE, **options) -> Callable[[Path], None]:
@@ -146,20 +145,22 @@ SAMPLES = [
         "NaN or infinity"),
     Odd("doubles beyond float32", "a.wav", written(np.full(9, 1e300), subtype="DOUBLE"), "NaN or infinity"),
     Odd("sums beyond float32", "a.wav", written(stereo(FLOAT_MAX, FLOAT_MAX), subtype="FLOAT"),
-        "NaN or infinity"),
+        "expected float samples in [-1, 1], found 3.40282e+38"),
     Odd("resampled beyond float32", "a.wav",
         written(FLOAT_MAX * np.resize([1, -1], 100).astype(np.float32), 8000, subtype="FLOAT"),
-        "NaN or infinity"),
+        "expected float samples in [-1, 1], found 3.40282e+38"),
 ]  # fmt: skip
 DAMAGED = [
     Odd("WAV cut in its header", "a.wav", content(lambda p: wav_bytes(p)[:40]), "cannot be read as audio"),
     Odd("WAV cut in its first word", "a.wav", content(lambda p: wav_bytes(p)[:3]), "cannot be read as audio"),
     Odd("WAV of a header alone", "a.wav", content(lambda p: wav_bytes(p)[:44]),
         "expected at least one sample"),
-    Odd("WAV cut in its samples", "a.wav", content(lambda p: wav_bytes(p)[:444]), STEPS[:200]),
-    Odd("WAV cut within a sample", "a.wav", content(lambda p: wav_bytes(p)[:445]), STEPS[:200]),
+    Odd("WAV cut in its samples", "a.wav", content(lambda p: wav_bytes(p)[:444]),
+        "only 0.00 of 0.02 seconds"),
+    Odd("WAV cut within a sample", "a.wav", content(lambda p: wav_bytes(p)[:445]),
+        "only 0.00 of 0.02 seconds"),
     Odd("WAV that promises more samples", "a.wav",
-        content(lambda p: patched(wav_bytes(p), 40, struct.pack("<I", 99_999))), STEPS),
+        content(lambda p: patched(wav_bytes(p), 40, struct.pack("<I", 99_999))), "only 0.02 of 1.13 seconds"),
     Odd("WAV from a pipe, of unknown length", "a.wav",
         content(lambda p: patched(wav_bytes(p), 40, b"\xff" * 4)), STEPS),
     Odd("WAV that promises fewer samples", "a.wav",
@@ -171,22 +172,23 @@ DAMAGED = [
     Odd("WAV with a foreign chunk behind", "a.wav",
         content(lambda p: wav_bytes(p) + b"junk" + struct.pack("<I", 4) + b"abcd"), STEPS),
     Odd("FLAC cut in half", "a.flac",
-        content(lambda p: encoded(p, NOISE, format="FLAC")[:30_000]), "cannot be decoded"),
+        content(lambda p: encoded(p, NOISE, format="FLAC")[:30_000]), "of 0.68 seconds can be decoded"),
     Odd("FLAC that promises more samples", "a.flac",
-        content(lambda p: with_flac_length(encoded(p, NOISE, format="FLAC"), 60_000)), "cannot be decoded"),
+        content(lambda p: with_flac_length(encoded(p, NOISE, format="FLAC"), 60_000)),
+        "only 0.68 of 1.36 seconds can be decoded"),
     Odd("FLAC that promises 18 days", "a.flac",
         content(lambda p: with_flac_length(encoded(p, NOISE, format="FLAC"), 2**36 - 1)),
-        "expected at most 24 hours"),
+        "only 0.68 of 1558"),
     Odd("FLAC from a pipe, of unknown length", "a.flac",
         content(lambda p: with_flac_length(encoded(p, NOISE, format="FLAC"), 0)),
-        "expected at most 24 hours"),
+        lambda samples: np.testing.assert_allclose(samples, NOISE, atol=2**-15)),
     Odd("OGG cut in its header", "a.ogg",
         content(lambda p: encoded(p, NOISE, format="OGG")[:100]), "cannot be read as audio"),
     Odd("OGG cut before its samples", "a.ogg",
         content(lambda p: encoded(p, NOISE, format="OGG")[:4000]), "a.ogg"),
     Odd("MP3 cut in its first frame", "a.mp3", content(lambda p: mp3(p)[:40]), "cannot be read as audio"),
     Odd("MP3 without an index", "a.mp3", content(lambda p: without_mp3_index(mp3(p))),
-        is_mp3_noise, exact_length=False),
+        is_mp3_noise),
     Odd("MP3 with tags at both ends", "a.mp3",
         content(lambda p: b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + mp3(p) + b"TAG" + bytes(125)),
         is_mp3_noise),
@@ -243,8 +245,7 @@ def test_odd_files_give_the_right_samples_or_one_line_that_names_them(odd, tmp_p
         odd.gives(samples)
     else:
         np.testing.assert_array_equal(samples, odd.gives)
-    if odd.exact_length:
-        assert read_header(path).n_samples == len(samples)
+    assert read_header(path).n_samples == len(samples)
 
 
 @pytest.fixture

@@ -35,13 +35,13 @@ def test_segments_of_mp3(tmp_path):
         )
 
 
-def test_every_segment_that_an_mp3_header_promises_can_be_read(tmp_path):
+def test_an_mp3_without_an_index_has_its_true_length(tmp_path):
     path = tmp_path / "a.mp3"
     path.write_bytes(without_mp3_index(mp3(path)))
-    promised, whole = read_header(path).n_samples, read_audio(path)
-    assert promised > len(whole) + 10_000  # an estimate from the first frames
-    for start in (len(whole), promised - 5000):
-        np.testing.assert_array_equal(read_audio(path, start, 5000), whole[-5000:])
+    assert soundfile.info(path).frames > 130_000  # an estimate from the first frames
+    whole = read_audio(path)
+    assert read_header(path).n_samples == len(whole) < 110_000
+    np.testing.assert_allclose(read_audio(path, len(whole) - 5000), whole[-5000:], rtol=0, atol=2**-22)
     assert whole[-5000:].any()
 
 
