@@ -126,8 +126,9 @@ class Predictor:
             errors[row] = clips.lengths[row]
         windows, owners = split_into_windows(clips.readable, self.options.window_seconds)
         models = [model for networks in ensembles for model in networks.models]
+        checkpoints = [path for networks in ensembles for path in networks.checkpoints]
         classes = ensembles[0].experiment.classes
-        scorer = ShardedScorer(models, len(classes), self.runtime, self.stop)
+        scorer = ShardedScorer(models, checkpoints, len(classes), self.runtime, self.stop)
         found = scorer.score(windows, self.options.batch_size, self.output)
         if found is None:
             return None
