@@ -22,6 +22,7 @@ from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, bad_clips_path, write_predictions
 from toolkit.runs.records import merge_seen, seen_curated_clips, seen_noisy_clips, unseen_by
 from toolkit.system import console
+from toolkit.system.files import remove_with_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 
@@ -197,13 +198,13 @@ def _report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[i
     """Names the clips that cannot be read, if any, in a file beside the output and in warnings."""
     if not errors:
         if output is not None:
-            bad_clips_path(output).unlink(missing_ok=True)  # of an earlier prediction
+            remove_with_sum(bad_clips_path(output))  # of an earlier prediction
         return
     names, texts = [fnames[row] for row in errors], [str(error) for error in errors.values()]
     consequence = ""
     if output is not None:
         path = bad_clips_path(output)
-        write_table(path, pd.DataFrame({"fname": names, "error": texts}))
+        write_table(path, pd.DataFrame({"fname": names, "error": texts}), with_sum=True)
         consequence = f"; their rows hold the mean of the others, see {path}"
     for text in texts[:MAX_NAMED]:
         console.warn(text)

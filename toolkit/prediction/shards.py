@@ -17,8 +17,14 @@ from ops.batching import batches_by_length
 from ops.errors import DataError
 from toolkit.clips.loading import Clip
 from toolkit.system import console, processes
-from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_atomically, write_json
-from toolkit.system.integrity import verified_archive
+from toolkit.system.files import (
+    disk_errors,
+    read_json,
+    remove_leftovers,
+    verified_archive,
+    write_atomically,
+    write_json,
+)
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 from toolkit.training.evaluation import Evaluator, portion_of, portion_of_batches, require_finite

@@ -10,8 +10,7 @@ import torch
 
 from ops.errors import DataError
 from toolkit.runs.config import RunConfig
-from toolkit.system.files import write_atomically
-from toolkit.system.integrity import verified_archive
+from toolkit.system.files import verified_archive, write_atomically
 
 REMEDY = (
     "restore it from a copy, or train anew with another --label (of an unfinished fold remove last.pth: with "

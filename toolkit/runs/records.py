@@ -7,6 +7,9 @@ noisy_folds.csv         the folds that train on each noisy clip
 skipped_clips.csv       clips that are left out, and why
 command, commit_hash    command lines and commits that worked on it, in order
 sessions.csv            when, and under which versions, on which device
+
+Beside each CSV table that a run writes stands its digest, .<name>.sum: what reads the table notices one that
+was cut short. Tables of earlier versions have none and are read as they are.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from toolkit.clips.splits import Splits
 from toolkit.clips.tables import read_table, write_table
 from toolkit.runs.config import read_config
 from toolkit.runs.experiment import Experiment
-from toolkit.system.files import read_json, write_json, write_text
+from toolkit.system.files import read_json, was_written, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SeenBy = dict[str, frozenset[int]]  # fname -> folds that trained on it
@@ -66,13 +69,13 @@ def begin(
         rows = [(clip.fname, k) for k, fold in enumerate(splits.folds) for clip in fold.validation]
         _write_or_compare(
             path("validation_folds.csv"),
-            lambda file: write_table(file, pd.DataFrame(rows, columns=["fname", "fold"])),
+            lambda file: write_table(file, pd.DataFrame(rows, columns=["fname", "fold"]), with_sum=True),
             lambda file: _validating_folds(file) == dict(rows),
             f"the folds have changed since this experiment began; restore {data.train_df}, {RESTART}",
         )
         if splits.skipped:
             frame = pd.DataFrame(splits.skipped, columns=["table", "fname", "error"])
-            write_table(path("skipped_clips.csv"), frame)
+            write_table(path("skipped_clips.csv"), frame, with_sum=True)
         _add_line(path("command"), shlex.join(argv))
         _record_session(experiment, device)
     if splits.skipped:
@@ -147,7 +150,7 @@ def _record_session(experiment: Experiment, device: torch.device) -> None:
         "cuda": str(torch.version.cuda or ""),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
-    write_table(path, pd.concat([earlier, pd.DataFrame([session])], ignore_index=True))
+    write_table(path, pd.concat([earlier, pd.DataFrame([session])], ignore_index=True), with_sum=True)
     if len(earlier):
         first = earlier.iloc[0].to_dict()
         differing = [name for name in list(session)[2:] if session[name] != first.get(name)]
@@ -201,7 +204,7 @@ def merge_seen(first: SeenBy, second: SeenBy) -> SeenBy:
 def _write_seen(path: Path, seen: SeenBy) -> None:
     """noisy_folds.csv: columns fname and folds ("0" or "0,2")."""
     cells = [",".join(map(str, sorted(folds))) for folds in seen.values()]
-    write_table(path, pd.DataFrame({"fname": list(seen), "folds": cells}))
+    write_table(path, pd.DataFrame({"fname": list(seen), "folds": cells}), with_sum=True)
 
 
 def seen_noisy_clips(experiment: Experiment) -> SeenBy:
@@ -213,7 +216,8 @@ def seen_noisy_clips(experiment: Experiment) -> SeenBy:
                 f"{path}: expected the folds that trained on each noisy clip, found no such file; the "
                 "experiment was trained before it was recorded: train it anew, or leave out --out_of_fold"
             )
-        return {}
+        if not was_written(path):
+            return {}
     frame = read_table(path, ["fname", "folds"])
     try:
         folds = [frozenset(int(part) for part in cell.split(",")) for cell in frame["folds"]]
@@ -228,7 +232,7 @@ def seen_curated_clips(experiment: Experiment, fnames: Sequence[str], paths: Seq
     A file of the same name that lies elsewhere than the curated clip is another clip.
     """
     path = experiment.path("validation_folds.csv")
-    if not path.exists():
+    if not was_written(path):
         return {}  # trained before it was recorded
     validating, folder = _validating_folds(path), Path(experiment.config.data.train_data_dir)
     all_folds = frozenset(range(experiment.n_folds))

@@ -299,7 +299,7 @@ def _predict_part(job: FoldJob, part: str, clips: list[Clip]) -> float | None:
     if not is_labelled:
         predictions = predictions.completed(job.splits.test_fnames)
     if processes.is_main():
-        write_predictions(experiment.predictions(name), predictions)
+        write_predictions(experiment.predictions(name), predictions, with_sum=True)
     return finite(lwlrap(np.stack([clip.labels for clip in clips]), logits)) if is_labelled else None
 
 

@@ -54,7 +54,7 @@ def test_a_flipped_bit_of_a_weight_is_told(checkpoint):
     bad = bytearray(good)
     bad[good.index(content["model"]["a"].numpy().tobytes()) + 4] ^= 1
     path.write_bytes(bad)
-    with pytest.raises(DataError, match="checksum of its part .*data/0' differs.*restore it from a copy"):
+    with pytest.raises(DataError, match="Bad CRC-32 for file .*data/0'.*restore it from a copy"):
         load_checkpoint(path)
 
 
