@@ -137,8 +137,9 @@ def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> su
 
 def outcome_of_rounds(folder) -> dict[str, bytes]:
     """Bytes of every table, prediction and result of the rounds, by their paths."""
-    patterns = ("rounds.csv", "plan.json", "tables/*.csv", "predictions/*.csv", "experiments/*/predictions/*.csv",
-                "experiments/*/results.json", "experiments/*/noisy_folds.csv")  # fmt: skip
+    patterns = ("rounds.csv", "plan.json", "tables/*.csv", "predictions/*.csv",
+                "experiments/*/predictions/*.csv", "experiments/*/results.json",
+                "experiments/*/noisy_folds.csv")  # fmt: skip
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for pattern in patterns

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import glob
 import hashlib
 import io
@@ -39,24 +40,25 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
     """Calls write(file) on a temporary binary file and renames it to `path` once it is on disk.
 
     Whatever happens, `path` holds its old content or the new one, whole. A symbolic link stays, what it
-    leads to is written. Raises DataError where the folder cannot be written or the disk is full.
+    leads to is written. What killed writers of the same file left beside it goes. Raises DataError where the
+    folder cannot be written or the disk is full.
     """
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # Renaming onto /dev/null would replace the device.
         raise DataError(f"{path}: expected a file to write, found a folder or a device; choose another path")
     target = _end_of_links(path)
-    prefix = f".{target.name[:40]}."  # a file system allows 255 bytes a name
     temporary = None
     with disk_errors(path):
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+            remove_leftovers(target.parent, target.name)
+            descriptor, temporary = _new_temporary(target)
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_UMASK)
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+                os.replace(temporary, target)  # its lock holds until it has its name
             temporary = None
             folder = os.open(target.parent, os.O_RDONLY)
             try:
@@ -86,11 +88,32 @@ def _end_of_links(path: Path) -> Path:
 def remove_leftovers(folder: Path, name: str = "") -> None:
     """Removes the temporary files that killed writers of `name` (or of any file) left in a folder.
 
-    No writer of these files may be at work.
+    Those of writers at work stay: they hold the lock of their file, which ends with them.
     """
-    pattern = f".{glob.escape(name)}.*.tmp" if name else ".*.tmp"
+    pattern = f"{glob.escape(_prefix(name))}*.tmp" if name else ".*.tmp"
     for leftover in folder.glob(pattern):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # locked, gone, or on a disk without locks
+            descriptor = os.open(leftover, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:40]}."  # a file system allows 255 bytes a name
+
+
+def _new_temporary(target: Path) -> tuple[int, str]:
+    """An open file beside the target, locked, so that no other writer takes it for a leftover."""
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=_prefix(target.name), suffix=".tmp", dir=target.parent)
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return descriptor, path
+        os.close(descriptor)  # removed before it was locked
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -107,7 +130,7 @@ def read_json(path: str | Path, expected: str) -> Any:
     """Reads a JSON file; raises DataError naming what was `expected` there."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
+        return json.loads(text, object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant)
     except OSError as error:
         near = nearest_path(path) if isinstance(error, FileNotFoundError) else ""
         raise DataError(
@@ -115,6 +138,10 @@ def read_json(path: str | Path, expected: str) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, found no valid JSON ({error})") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which JSON has not")
 
 
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
