@@ -206,8 +206,8 @@ class RoundsDirectory:
             and isinstance(recorded.get("rounds_dir", ""), str)
         ):
             raise DataError(
-                f"{path}: expected the plan of these rounds, found {str(recorded)[:80]!r}; restore it, or give "
-                "another --rounds_dir"
+                f"{path}: expected the plan of these rounds, found {str(recorded)[:80]!r}; restore it, or "
+                "give another --rounds_dir"
             )
         return recorded
 

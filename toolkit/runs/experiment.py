@@ -246,8 +246,8 @@ def _is_metric(value: Any) -> bool:
 
 def _wrong_results(path: Path, expected: str, found: Any) -> DataError:
     return DataError(
-        f"{path}: expected an experiment's results, {expected}, found {str(found)[:80]!r}; restore the file, or "
-        "remove it: --resume records finished folds anew"
+        f"{path}: expected an experiment's results, {expected}, found {str(found)[:80]!r}; restore the file, "
+        "or remove it: --resume records finished folds anew"
     )
 
 

@@ -115,8 +115,8 @@ def _record_clips(experiment: Experiment, splits: Splits) -> None:
     known = read_json(path, "the record of an experiment's clips") if path.exists() else {}
     if not isinstance(known, dict) or not all(isinstance(digest, str) for digest in known.values()):
         raise DataError(
-            f"{path}: expected the record of an experiment's clips, a digest a table, found {str(known)[:80]!r}; "
-            f"restore it, {RESTART}"
+            f"{path}: expected the record of an experiment's clips, a digest a table, found "
+            f"{str(known)[:80]!r}; restore it, {RESTART}"
         )
     digests = {part: _digest(rows) for part, (_, rows) in found.items()}
     for part, (table, _) in found.items():
