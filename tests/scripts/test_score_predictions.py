@@ -122,3 +122,18 @@ def test_scores_of_an_experiment_are_those_of_its_submission(toy, training_flags
         score_predictions.main([f"--truth_df={toy.folder / 'test_truth.csv'}", f"--predictions_df={path}"])
         tables.append(capsys.readouterr().out.splitlines()[1].split()[1:])
     assert tables[0] == tables[1]
+
+
+def test_it_is_told_which_clips_map_counts(files, capsys):
+    run(files, "--bootstrap=0")
+    out, err = capsys.readouterr()
+    assert "1 of its 4 clips have no label and are left out" in err and "0.8333" in out
+    run(files, "--bootstrap=0", "--unlabelled")
+    out, err = capsys.readouterr()
+    assert "1 of its 4 clips have no label and count in mAP alone, as negatives" in err
+    # X: its clips at ranks 1 and 4 of 4, Y: at rank 1 and, tied with the first clip, at ranks 3 and 4.
+    found = [line.split()[-2] for line in out.splitlines() if line.split()[1] == "all"]
+    assert found == [f"{((1 + 2 / 4) / 2 + (1 + 2 / 4) / 2) / 2:.4f}"]
+    (files / "truth.csv").write_text('fname,labels\na,X\nb,"X,Y"\nd,Y\n')
+    run(files, "--bootstrap=0")
+    assert "no label" not in capsys.readouterr().err

@@ -114,7 +114,7 @@ def fit_members(
     scores = stacked(tables, paths)
     remedy = "give the table that the models were trained on"
     truth = truth_of(truth_df, fnames, tables[0].classes, remedy)
-    labelled = truth.any(axis=1)
+    labelled = (truth > 0.5).any(axis=1)
     if not labelled.any():
         raise DataError(f"{truth_df}: expected labels of the out-of-fold clips, found none")
     return fit_with_guard(truth[labelled], scores[:, labelled], n_folds, seed)
