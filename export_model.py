@@ -62,12 +62,12 @@ def main(argv: list[str] | None = None) -> None:
         signals, kind = clips_to_verify(args.verify_df, args.verify_data_dir, args.verify_clips), "clips"
     else:
         signals, kind = random_signals(), "random signals"
-    models = load_best_models(experiment, lambda network: build_classifier(NetworkConfig(**network)))
-    tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in models]).eval()
+    networks = load_best_models(experiment, lambda network: build_classifier(NetworkConfig(**network)))
+    tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in networks.values()]).eval()
     content = form.write(tagger, experiment.classes)
-    found = verify(form.run(content), models, signals, kind, output)
+    found = verify(form.run(content), networks, signals, kind, output)
     write_atomically(output, lambda file: file.write(content))
-    console.note(f"{output}: {len(models)} folds, {len(content) / 1e6:.1f} MB")
+    console.note(f"{output}: {len(networks)} folds, {len(content) / 1e6:.1f} MB")
     print(found)
 
 

@@ -6,14 +6,15 @@
 
 `metric` is lwlrap over all out-of-fold predictions, there once every fold is done; `folds_mean` is the
 mean of the done folds' best validation lwlrap. The time is that of all epochs in history/, summed over
-folds.
+folds. An experiment that cannot be read is named in a warning, and makes the exit code 3.
 """
 
 import argparse
 
-from toolkit.cli.parser import make_parser, output_path, print_table, run_script
+from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, output_path, print_table, run_script
 from toolkit.clips.tables import write_table
 from toolkit.runs.comparison import find_experiments, printed, sorted_by, table_of
+from toolkit.system import console
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,13 +30,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = output_path(args.csv) if args.csv else None
-    table = sorted_by(table_of(find_experiments(args.experiments_dir)), args.sort)
+    table, errors = table_of(find_experiments(args.experiments_dir))
+    for error in errors:
+        console.warn(f"{error}; this experiment is not listed")
+    table = sorted_by(table, args.sort)
     if output is not None:
         write_table(output, table)
     print_table(printed(table))
+    return EXIT_BAD_CLIPS if errors else 0
 
 
 if __name__ == "__main__":

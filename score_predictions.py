@@ -10,20 +10,25 @@ is a row for each of its values too: the competition's leaderboards. Another col
 with --part_column, for example the folds of ESC-50.
 
 lwlrap and accuracy rank the classes of a clip. mAP ranks the clips of a class, for which networks
-trained with LSEP are not made: their scores do not compare between clips.
+trained with LSEP are not made: their scores do not compare between clips. Clips without labels are left
+out; with --unlabelled they count in mAP, as negatives of every class. Accuracy counts a clip whose highest
+class is one of its labels; where classes tie for the highest, by the share of these that are.
 """
 
 import argparse
+import sys
 
 from toolkit.cli.parser import make_parser, number, output_path, print_table, run_script
 from toolkit.clips.tables import write_table
 from toolkit.prediction.scoring import (
     USAGE,
+    ScoreOptions,
     class_tables,
     figures_table,
     read_true_labels,
     score_table,
     summary_table,
+    unlabelled_note,
 )
 
 
@@ -38,6 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--part_column", help=f"column of the true labels that divides the clips; without it {USAGE!r} if any"
     )
+    parser.add_argument("--unlabelled", action="store_true", help="let mAP count clips without labels, too")
     parser.add_argument("--bootstrap", type=number(int, 0), default=1000, help="resamplings of the clips")
     parser.add_argument("--seed", type=number(int, 0), default=0, help="of the resampling")
     parser.add_argument("--csv", help="table of all figures to write, unrounded")
@@ -55,11 +61,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     output = output_path(args.csv) if args.csv else None
     true, figures = read_true_labels(args.truth_df, args.part_column), []
+    options = ScoreOptions(args.bootstrap, args.seed, args.per_class, args.unlabelled)
     for name, path in zip(args.names or args.predictions_df, args.predictions_df, strict=True):
-        figures += score_table(true, path, name, args.bootstrap, args.seed, args.per_class)
+        figures += score_table(true, path, name, options)
     if output is not None:
         write_table(output, figures_table(figures))
     print_table(summary_table(figures))
+    if note := unlabelled_note(true, args.unlabelled):
+        print(note, file=sys.stderr)
     for name, rows in class_tables(figures).items():
         print(f"\n{name}")
         print_table(rows)

@@ -77,17 +77,17 @@ def fit_weights(truth: np.ndarray, scores: np.ndarray, rounds: int = ROUNDS) -> 
     worse than the plain mean or than any one model.
 
     Args:
-        truth: (clips, classes) multi-hot, each clip with at least one label.
+        truth: (clips, classes) 0, 1 or NaN (unknown), each clip with at least one label.
         scores: (models, clips, classes).
     """
-    clips, labels = np.nonzero(truth)
-    positives = truth[clips] > 0.5
+    clips, labels = np.nonzero(truth > 0.5)
+    positives, known = truth[clips] > 0.5, ~np.isnan(truth[clips])
     of_pairs = scores[:, clips]  # (models, pairs, classes): a row for each label of each clip
     pairs = np.arange(len(clips))
 
     def quality(total: np.ndarray) -> float:
         """lwlrap: the mean precision at each label's rank."""
-        reached = total >= total[pairs, labels][:, None]
+        reached = (total >= total[pairs, labels][:, None]) & known
         return float(((reached & positives).sum(axis=1) / reached.sum(axis=1)).mean())
 
     best_counts = np.ones(len(scores), dtype=np.int64)
@@ -129,14 +129,14 @@ def fit_with_guard(truth: np.ndarray, scores: np.ndarray, n_folds: int, seed: in
     """Weights fitted on all clips, and on n_folds - 1 of n_folds parts of them to score the rest.
 
     Args:
-        truth: (clips, classes) multi-hot, each clip with a label.
+        truth: (clips, classes) 0, 1 or NaN (unknown), each clip with a label.
         scores: (models, clips, classes), out of fold: of models that were not trained on these clips.
         n_folds: parts, over which each class is spread evenly.
         seed: of the parts and of the interval.
     """
-    counts = truth.sum(axis=1)
+    counts = (truth > 0.5).sum(axis=1)
     nested = np.empty(scores.shape[1:])
-    for training, held_out in stratified_folds(truth, n_folds, seed):
+    for training, held_out in stratified_folds(np.nan_to_num(truth), n_folds, seed):
         weights = fit_weights(truth[training], scores[:, training])
         nested[held_out] = weighted_mean(weights, scores[:, held_out])
     weights = fit_weights(truth, scores)

@@ -61,11 +61,12 @@ def fit_calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration
 
     Args:
         probabilities: (clips, classes) sigmoids of clips that the networks did not train on.
-        truth: (clips, classes) bool.
+        truth: (clips, classes) 0, 1 or NaN, which is left out.
     """
     from sklearn.linear_model import LogisticRegression  # here: relabeling alone needs no scikit-learn
 
-    x, y = relative_logits(probabilities).reshape(-1, 1), truth.reshape(-1)
+    known = ~np.isnan(truth)
+    x, y = relative_logits(probabilities)[known].reshape(-1, 1), truth[known] > 0.5
     if not 0 < y.sum() < len(y):
         raise DataError(
             "calibration expects validation clips with some of the classes and without others, found "

@@ -1,7 +1,8 @@
 """Losses of multi-label tagging: functions of (logits, targets), both (batch, classes).
 
-Targets are multi-hot, 0 or 1. All are computed in float32 (float64 stays) and averaged over clips. A
-third argument, weights (batch,), multiplies each clip's loss before the mean over the batch.
+Targets are 0, 1 or NaN, where nobody knows whether the clip carries the class: such an entry has no part in
+the loss and no gradient. All are computed in float32 (float64 stays) and averaged over clips. A third
+argument, weights (batch,), multiplies each clip's loss before the mean over the batch.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ def lsep_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
 
     Args:
         logits: (batch, classes) unnormalised scores s.
-        targets: (batch, classes) multi-hot, 0 or 1.
+        targets: (batch, classes) 0, 1 or NaN.
 
     The double sum factorises: softplus(logsumexp_i s_i + logsumexp_j -s_j), linear in the classes.
-    A clip with no positive or no negative class contributes 0. Li, Song, Luo 2017, arXiv:1704.03135.
+    A clip with no known positive or no known negative class contributes 0. Li, Song, Luo 2017,
+    arXiv:1704.03135.
     """
     over_negatives, over_positives = _log_sums(logits, targets)
     return _average(functional.softplus(over_negatives + over_positives), weights)
@@ -32,7 +34,7 @@ def zlpr_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
 
     Args:
         logits: (batch, classes) unnormalised scores s.
-        targets: (batch, classes) multi-hot, 0 or 1.
+        targets: (batch, classes) 0, 1 or NaN.
 
     A rank loss whose zero separates positives from negatives. Su et al. 2022, arXiv:2208.02955.
     """
@@ -41,23 +43,21 @@ def zlpr_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
 
 
 def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross entropy of each class, averaged over classes and clips."""
-    logits = _precise(logits)
-    targets = targets.to(logits.dtype)
+    """Binary cross entropy of each class, averaged over a clip's known classes, then over clips."""
+    logits, targets, unknown = _known(logits, targets)
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return _average(entropy.mean(dim=1), weights)
+    return _average(_mean_of_known(entropy, unknown), weights)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross entropy weighted by (1 - p_true)^2, averaged over classes and clips.
+    """Binary cross entropy weighted by (1 - p_true)^2, averaged as bce_loss is.
 
     Lin et al. 2017, arXiv:1708.02002, focus 2, without class weights.
     """
-    logits = _precise(logits)
-    targets = targets.to(logits.dtype)
+    logits, targets, unknown = _known(logits, targets)
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     missed = torch.sigmoid(torch.where(targets > 0.5, -logits, logits))  # 1 - p_true
-    return _average((missed**FOCUS * entropy).mean(dim=1), weights)
+    return _average(_mean_of_known(missed**FOCUS * entropy, unknown), weights)
 
 
 def _average(per_clip: Tensor, weights: Tensor | None) -> Tensor:
@@ -69,6 +69,21 @@ def _precise(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+def _known(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits and targets with 0 in the place of what is unknown, and where that is, (batch, classes)."""
+    logits = _precise(logits)
+    unknown = targets.isnan()
+    return logits.masked_fill(unknown, 0), targets.to(logits.dtype).masked_fill(unknown, 0), unknown
+
+
+def _mean_of_known(terms: Tensor, unknown: Tensor) -> Tensor:
+    """(batch,) means over each clip's known classes; 0 where there is none."""
+    n_classes = terms.shape[1]
+    n_known = (n_classes - unknown.sum(dim=1)).to(terms.dtype)
+    # Where all are known the factor is 1 and the mean the plain one, to the last bit.
+    return terms.masked_fill(unknown, 0).mean(dim=1) * (n_classes / n_known.clamp(min=1))
+
+
 def _log_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """log sum exp(s) over each clip's negatives and log sum exp(-s) over its positives, (batch,).
 
@@ -76,9 +91,9 @@ def _log_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     without looking for such clips (which would stall a GPU).
     """
     logits = _precise(logits)
-    positive = targets > 0.5
+    positive = targets > 0.5  # not so for NaN
     nothing = torch.finfo(logits.dtype).min / 4
-    over_negatives = logits.masked_fill(positive, nothing).logsumexp(dim=1)
+    over_negatives = logits.masked_fill(positive | targets.isnan(), nothing).logsumexp(dim=1)
     over_positives = (-logits).masked_fill(~positive, nothing).logsumexp(dim=1)
     return over_negatives, over_positives
 

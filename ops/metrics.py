@@ -1,7 +1,8 @@
 """lwlrap, label-weighted label-ranking average precision, overall, a clip and a class.
 
-Conventions: truth (clips, classes) counts as positive where it is above 0.5. Tied scores share the
-worst rank among them, as in scikit-learn's label_ranking_average_precision_score. Clips without
+Conventions: truth (clips, classes) counts as positive where it is above 0.5, and as unknown where it is NaN:
+an unknown class is neither a label nor a wrong class above one, the remaining ones are ranked. Tied scores
+share the worst rank among them, as in scikit-learn's label_ranking_average_precision_score. Clips without
 labels are skipped; where nothing is left the result is NaN.
 """
 
@@ -21,7 +22,7 @@ def lwlrap(truth: np.ndarray, scores: np.ndarray) -> float:
     The same as the mean, over all (clip, label) pairs, of the precision at that label's rank.
 
     Args:
-        truth: (clips, classes) multi-hot.
+        truth: (clips, classes) 0, 1 or NaN.
         scores: (clips, classes); only their order within a clip matters.
     """
     precision_sum, n_labels = lwlrap_parts(truth, scores)
@@ -66,20 +67,23 @@ def _precision_at_labels(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndar
         )
     if np.isnan(scores).any():
         raise ValueError("expected scores without NaN")
-    positive = truth > 0.5
+    positive, known = truth > 0.5, ~np.isnan(truth)
     n_classes = truth.shape[1]
     if not truth.size:
         return np.zeros(truth.shape), positive
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = np.take_along_axis(scores, order, axis=1)
-    hits = np.cumsum(np.take_along_axis(positive, order, axis=1), axis=1)
+    hits, ranks = (
+        np.cumsum(np.take_along_axis(counted, order, axis=1), axis=1) for counted in (positive, known)
+    )
     # Each position takes rank and hits of the last position of its group of ties.
     ends = np.ones(ranked.shape, dtype=bool)
     ends[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
     last = np.where(ends, np.arange(n_classes), n_classes)
     last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
     precision = np.empty(scores.shape)
-    np.put_along_axis(precision, order, np.take_along_axis(hits, last, axis=1) / (last + 1), axis=1)
+    hits, ranks = (np.take_along_axis(counts, last, axis=1) for counts in (hits, ranks))
+    np.put_along_axis(precision, order, hits / np.maximum(ranks, 1), axis=1)
     return precision * positive, positive
 
 
@@ -94,12 +98,12 @@ def confusion_costs(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
         the wrong one.
     """
     truth, scores = np.asarray(truth), np.asarray(scores, dtype=np.float64)
-    positive = truth > 0.5
+    positive, known = truth > 0.5, ~np.isnan(truth)
     n_classes = truth.shape[1]
     costs, clips = np.zeros((n_classes, n_classes)), np.zeros((n_classes, n_classes), dtype=np.int64)
     for name in range(n_classes):
         rows = positive[:, name]
-        above = scores[rows] >= scores[rows, name, None]  # the label itself, too: their number is its rank
+        above = (scores[rows] >= scores[rows, name, None]) & known[rows]
         wrong = above & ~positive[rows]
         costs[name] = (wrong / above.sum(axis=1, keepdims=True)).sum(axis=0)
         clips[name] = wrong.sum(axis=0)

@@ -132,3 +132,18 @@ def test_classes_with_commas_are_scored_and_shown_as_they_are(tmp_path, capsys):
     (tmp_path / "truth.csv").write_text('fname,labels\na,"Child speech, kid"\nb,Bark\n')
     with pytest.raises(DataError, match='none for .*"Child speech,, kid"'):
         run(tmp_path)
+
+
+def test_it_is_told_which_clips_map_counts(files, capsys):
+    run(files, "--bootstrap=0")
+    out, err = capsys.readouterr()
+    assert "1 of its 4 clips have no label and are left out" in err and "0.8333" in out
+    run(files, "--bootstrap=0", "--unlabelled")
+    out, err = capsys.readouterr()
+    assert "1 of its 4 clips have no label and count in mAP alone, as negatives" in err
+    # X: its clips at ranks 1 and 4 of 4, Y: at rank 1 and, tied with the first clip, at ranks 3 and 4.
+    found = [line.split()[-2] for line in out.splitlines() if line.split()[1] == "all"]
+    assert found == [f"{((1 + 2 / 4) / 2 + (1 + 2 / 4) / 2) / 2:.4f}"]
+    (files / "truth.csv").write_text('fname,labels\na,X\nb,"X,Y"\nd,Y\n')
+    run(files, "--bootstrap=0")
+    assert "no label" not in capsys.readouterr().err

@@ -117,7 +117,7 @@ def outcome(folder: Path) -> dict[str, bytes]:
 
 def lasting(folder) -> dict[str, bytes]:
     """All files but those that every start writes."""
-    of_starts = {"log", "command", "sessions.csv"}
+    of_starts = {"log", "command", "sessions.csv", ".sessions.csv.sum"}
     return {
         str(path): path.read_bytes()
         for path in folder.rglob("*")
@@ -137,8 +137,9 @@ def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> su
 
 def outcome_of_rounds(folder) -> dict[str, bytes]:
     """Bytes of every table, prediction and result of the rounds, by their paths."""
-    patterns = ("rounds.csv", "plan.json", "tables/*", "predictions/*", "experiments/*/predictions/*.csv",
-                "experiments/*/results.json", "experiments/*/noisy_folds.csv")  # fmt: skip
+    patterns = ("rounds.csv", "plan.json", "tables/*.csv", "predictions/*.csv",
+                "experiments/*/predictions/*.csv", "experiments/*/results.json",
+                "experiments/*/noisy_folds.csv")  # fmt: skip
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for pattern in patterns

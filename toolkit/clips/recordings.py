@@ -125,7 +125,12 @@ def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.maximum.reduceat(scores, starts, axis=0)
 
 
+def highest_first(scores: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """(classes,) scores -> their order, highest first; those that tie by the names of their classes."""
+    return np.lexsort((np.asarray(classes, dtype=object), -scores))
+
+
 def in_words(scores: np.ndarray, classes: Sequence[str], top_k: int) -> str:
     """(classes,) scores -> "Bark 0.97, Growling 0.41": the highest top_k, highest first."""
-    best = np.argsort(-scores, kind="stable")[:top_k]
+    best = highest_first(scores, classes)[:top_k]
     return ", ".join(f"{classes[index]} {scores[index]:.2f}" for index in best)

@@ -16,7 +16,7 @@ import pandas as pd
 from ops.errors import DataError
 from toolkit.clips.file_kinds import encoding_of, kind_of_file
 from toolkit.clips.problems import MAX_NAMED, ONE_CELL, MalformedRow
-from toolkit.system.files import write_atomically
+from toolkit.system.files import check_sum, write_atomically, write_with_sum
 from toolkit.system.suggestions import nearest_path
 
 OTHER_NAMES = {  # what other data sets call the columns, without blanks, marks and case
@@ -175,6 +175,7 @@ def _plain(name: str) -> str:
 
 
 def _csv_rows(path: str | Path, expected: str) -> Iterator[list[str]]:
+    check_sum(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             yield from csv.reader(file, strict=True)
@@ -235,11 +236,15 @@ def check_fnames(fnames: pd.Series, path: str | Path) -> None:
         )
 
 
-def write_table(path: str | Path, frame: pd.DataFrame) -> None:
-    """Writes a CSV table whole or not at all; floats with the digits that read back the same."""
+def write_table(path: str | Path, frame: pd.DataFrame, with_sum: bool = False) -> None:
+    """Writes a CSV table whole or not at all; floats with the digits that read back the same.
+
+    with_sum: with its digest beside it, by which all that read it notice a table that was changed since.
+    """
     texts = [*frame.columns, *frame.select_dtypes(exclude="number").to_numpy(dtype=object).ravel()]
     # Python < 3.13 leaves these unquoted: read back, a carriage return would end the row and a byte
     # order mark would vanish.
     unsafe = any(mark in str(text) for text in texts for mark in "\r\ufeff")
     quoting = csv.QUOTE_NONNUMERIC if unsafe else csv.QUOTE_MINIMAL
-    write_atomically(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting))
+    write_file = write_with_sum if with_sum else write_atomically
+    write_file(path, lambda file: frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting))

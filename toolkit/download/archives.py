@@ -29,6 +29,10 @@ class DamagedArchive(DataError):
     """An archive that cannot be read, or whose content does not have the checksum that it names."""
 
 
+class RefusedArchive(DataError):
+    """An archive that is whole, but holds what is not to be unpacked."""
+
+
 class JoinedFiles(io.RawIOBase):
     """Several files, or bytes, one behind the other, as one file to read."""
 
@@ -199,7 +203,9 @@ def unpack(archive: zipfile.ZipFile, folder: Path, place: Callable[[str], str | 
         _refuse_unsafe(entry, source)
         name = None if entry.is_dir() else place(entry.filename)
         if name is not None and chosen.setdefault(name, entry) is not entry:
-            raise DataError(f"{source}: expected each file once, found {name!r} twice; nothing was unpacked")
+            raise RefusedArchive(
+                f"{source}: expected each file once, found {name!r} twice; nothing was unpacked"
+            )
     total = sum(entry.file_size for entry in chosen.values())
     require_room(folder, total, f"unpack {source}")
     bar = progress(
@@ -228,12 +234,16 @@ def _refuse_unsafe(entry: zipfile.ZipInfo, source: str) -> None:
     # What was in the archive, not what zipfile made of it.
     name, path = entry.orig_filename, PurePosixPath(entry.orig_filename)
     if path.is_absolute() or ".." in path.parts or any(mark in name for mark in "\\:\0"):
-        raise DataError(f"{source}: {name!r} leads out of its folder; nothing was unpacked: do not trust it")
+        raise RefusedArchive(
+            f"{source}: {name!r} leads out of its folder; nothing was unpacked: do not trust it"
+        )
     mode = entry.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise DataError(f"{source}: {name!r} is a link or a device; nothing was unpacked: do not trust it")
+        raise RefusedArchive(
+            f"{source}: {name!r} is a link or a device; nothing was unpacked: do not trust it"
+        )
     if entry.flag_bits & 1:
-        raise DataError(f"{source}: {name!r} is encrypted; nothing was unpacked")
+        raise RefusedArchive(f"{source}: {name!r} is encrypted; nothing was unpacked")
 
 
 def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, source: str, bar: Bar) -> None:

@@ -17,6 +17,7 @@ from toolkit.system.console import Bar, progress, warn
 from toolkit.system.files import disk_errors
 
 CHUNK = 1 << 18  # bytes
+MAX_DOCUMENT = 16 << 20  # bytes of metadata
 TIMEOUT = 60  # seconds without a byte
 BACKOFF = 1.0  # seconds before the second try; doubled while tries bring nothing new
 LONGEST_WAIT = 120  # seconds, also where a server asks for more
@@ -74,16 +75,27 @@ def fetch(file: RemoteFile, folder: Path, retries: int) -> Path:
 
 
 def fetch_json(url: str, retries: int) -> Any:
-    """A JSON document. Raises DataError as `fetch` does, and where it is no JSON."""
+    """A JSON document. Raises DataError as `fetch` does, where it is no JSON, and where it is too long."""
 
     def receive() -> bytes:
+        content = bytearray()
         with _open(url, 0) as response:
-            return response.read()
+            length = response.headers.get("Content-Length", "")
+            while chunk := _read(response):
+                content += chunk
+                if len(content) > MAX_DOCUMENT:
+                    raise DataError(
+                        f"{url}: expected a JSON document of at most {MAX_DOCUMENT} bytes, the server "
+                        f"sends more; {ADVICE}"
+                    )
+        if length.isdecimal() and len(content) != int(length):
+            raise _Broken(f"the connection ended after {len(content)} of {length} bytes")
+        return bytes(content)
 
     content = _tried(url, receive, retries, lambda: 0)
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{url}: expected JSON, found no valid one ({error}); {ADVICE}") from error
 
 
@@ -149,9 +161,17 @@ def _receive(file: RemoteFile, part: Path, held: int, bar: Bar) -> None:
         with disk_errors(part), open(part, "ab" if start else "wb") as output:
             count = start
             while chunk := _read(response):
+                if total is not None and count + len(chunk) > total:
+                    break  # nothing is written past the size
                 output.write(chunk)
                 count += len(chunk)
                 bar.update(len(chunk))
+        if chunk:
+            part.unlink()
+            raise DataError(
+                f"{file.url}: expected {total} bytes, the server sends more; is it a login or error page? "
+                f"{ADVICE}"
+            )
     if total is not None and count != total:
         raise _Broken(f"the connection ended after {count} of {total} bytes")
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ops.errors import DataError
 from toolkit.clips.tables import write_table
-from toolkit.download.archives import DamagedArchive, open_archive, require_room, unpack
+from toolkit.download.archives import DamagedArchive, RefusedArchive, open_archive, require_room, unpack
 from toolkit.download.http import RemoteFile, fetch
 from toolkit.system import console
 from toolkit.system.files import disk_errors, read_json, write_json
@@ -114,6 +114,9 @@ class Release:
                     for part in parts:
                         part.unlink()
                     raise DataError(f"{error}; it was removed, run again to download it anew") from error
+                except RefusedArchive as error:
+                    archive_files = ", ".join(map(str, parts))
+                    raise DataError(f"{error}; remove {archive_files} to download it anew") from error
             made_of = [[{"name": f.name, "checksum": f.checksum} for f in archive] for archive in archives]
             write_json(partial / MARK, {"origin": self.origin, "archives": made_of, "comment": comment})
             with disk_errors(folder):

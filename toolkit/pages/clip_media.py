@@ -35,7 +35,10 @@ class ClipMedia:
     """
 
     def __init__(self, features: str, max_seconds: float):
-        self.front_end = LogSpectrogram(features)
+        try:
+            self.front_end = LogSpectrogram(features)
+        except ValueError as error:
+            raise DataError(str(error)) from error
         self.n_samples = max(1, round(max_seconds * SAMPLE_RATE))
 
     def of(self, path: str | Path) -> dict[str, Any]:

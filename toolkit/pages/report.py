@@ -12,6 +12,7 @@ from ops.errors import DataError
 from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 from ops.relabeling import label_margins
 from toolkit.clips.checks import clip_path
+from toolkit.clips.recordings import highest_first
 from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.template import build_page
 from toolkit.runs.experiment import Experiment
@@ -89,22 +90,24 @@ def fold_curves(experiment: Experiment) -> list[dict[str, Any]]:
 
 def class_rows(clips: OutOfFold) -> list[dict[str, Any]]:
     """lwlrap and number of clips of each class, lowest first; classes without clips last."""
-    values, counts = lwlrap_per_class(clips.truth, clips.scores), clips.truth.sum(axis=0)
-    order = np.argsort(np.nan_to_num(values, nan=2.0), kind="stable")
+    values, counts = lwlrap_per_class(clips.truth, clips.scores), clips.labels.sum(axis=0)
+    order = np.lexsort((np.asarray(clips.classes, dtype=object), np.nan_to_num(values, nan=2.0)))
     return [{"name": clips.classes[i], "clips": int(counts[i]), "lwlrap": float(values[i])} for i in order]
 
 
 def confusion_rows(clips: OutOfFold) -> list[dict[str, Any]]:
     """The pairs of a true and a wrong class above it that cost most; share: of all the lwlrap lost."""
     costs, counts = confusion_costs(clips.truth, clips.scores)
-    total, labels = costs.sum(), clips.truth.sum()
-    pairs = np.argsort(-costs, axis=None, kind="stable")[:CONFUSIONS]
+    total, labels = costs.sum(), clips.labels.sum()
+    by_name = np.argsort(np.argsort(np.asarray(clips.classes, dtype=object)))  # each class's place
+    true_names, wrong_names = np.repeat(by_name, len(by_name)), np.tile(by_name, len(by_name))
+    pairs = np.lexsort((wrong_names, true_names, -costs.ravel()))[:CONFUSIONS]
     rows = []
     for true, wrong in zip(*np.unravel_index(pairs, costs.shape), strict=True):
         cost = float(costs[true, wrong])
         if cost > 0:
             names = {"true": clips.classes[true], "wrong": clips.classes[wrong]}
-            of = {"clips": int(counts[true, wrong]), "of_clips": int(clips.truth[:, true].sum())}
+            of = {"clips": int(counts[true, wrong]), "of_clips": int(clips.labels[:, true].sum())}
             rows.append(names | of | {"cost": cost / float(labels), "share": cost / float(total)})
     return rows
 
@@ -112,8 +115,8 @@ def confusion_rows(clips: OutOfFold) -> list[dict[str, Any]]:
 def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: int) -> list[dict[str, Any]]:
     """The clips that lost most lwlrap (of its labels' sum, not their mean), then by their margin."""
     precision = lrap_per_clip(clips.truth, clips.scores)
-    lost = np.nan_to_num((1 - precision) * clips.truth.sum(axis=1), nan=0.0)
-    margins = label_margins(clips.truth, clips.scores)
+    lost = np.nan_to_num((1 - precision) * clips.labels.sum(axis=1), nan=0.0)
+    margins = label_margins(clips.labels, clips.scores)
     order = np.lexsort((np.asarray(clips.fnames, dtype=object), margins, -lost))[:max_clips]
     order = [row for row in order if lost[row] > 0]
     if order and not Path(data_dir).is_dir():
@@ -122,9 +125,9 @@ def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: in
         {
             "fname": clips.fnames[row],
             "fold": int(clips.folds[row]),
-            "labels": [clips.classes[i] for i in np.flatnonzero(clips.truth[row])],
+            "labels": [clips.classes[i] for i in np.flatnonzero(clips.labels[row])],
             "lrap": float(precision[row]),
-            "scores": top_scores(clips.scores[row], clips.classes, clips.truth[row]),
+            "scores": top_scores(clips.scores[row], clips.classes, clips.labels[row]),
             **media.of(clip_path(data_dir, clips.fnames[row])),
         }
         for row in progress(order, desc="clips", unit="clip", delay=2)
@@ -132,8 +135,8 @@ def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: in
 
 
 def top_scores(scores: np.ndarray, classes: Sequence[str], own: np.ndarray) -> list[list[Any]]:
-    """[class, probability, rank] of a clip's highest classes and of its own ones, highest first."""
-    ranked = np.argsort(-scores, kind="stable")
+    """[class, probability, rank] of a clip's highest classes and of its own: highest first, then by name."""
+    ranked = highest_first(scores, classes)
     return [
         [classes[i], round(float(scores[i]), 4), rank]
         for rank, i in enumerate(ranked, start=1)

@@ -72,7 +72,7 @@ def write_blend(experiments: Sequence[Experiment], path: Path) -> float:
     fold of any of them may have trained on the curated clips that the same fold of another validates: then
     the blend of these is out of fold, too.
     """
-    write_predictions(path, _blend(experiments, read_member))
+    write_predictions(path, _blend(experiments, read_member), with_sum=True)
     blend = _blend(experiments, read_member_out_of_fold)
     truth = truth_of(experiments[0].config.data.train_df, blend.fnames, blend.classes)
     return lwlrap(truth, blend.probabilities)
@@ -114,7 +114,7 @@ def fit_members(
     scores = stacked(tables, paths)
     remedy = "give the table that the models were trained on"
     truth = truth_of(truth_df, fnames, tables[0].classes, remedy)
-    labelled = truth.any(axis=1)
+    labelled = (truth > 0.5).any(axis=1)
     if not labelled.any():
         raise DataError(f"{truth_df}: expected labels of the out-of-fold clips, found none")
     return fit_with_guard(truth[labelled], scores[:, labelled], n_folds, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -37,6 +38,11 @@ class FoldNetworks:
     folds: list[int]
     models: list[nn.Module]
 
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Where the networks are from."""
+        return [self.experiment.checkpoint(fold, "best_model") for fold in self.folds]
+
 
 def load_networks(
     experiment: Experiment, builder: NetworkBuilder, runtime: Runtime, adapt_to: Sequence[Clip] | None = None
@@ -65,7 +71,7 @@ def load_best_model(
         model = build(experiment.config.network)
     except (TypeError, ValueError) as error:
         raise DataError(f"{experiment.path('config.json')}: section network: {error}") from error
-    load_weights(model, experiment.checkpoint(fold, "best_model"))
+    load_weights(model, experiment.checkpoint(fold, "best_model"), experiment.config)
     return model.eval()
 
 

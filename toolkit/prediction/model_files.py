@@ -6,7 +6,7 @@ import importlib.util
 import io
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from toolkit.clips.tables import read_table
 from toolkit.prediction.ensemble import load_best_model
 from toolkit.runs.experiment import Experiment
 from toolkit.system.console import progress
+from toolkit.training.evaluation import require_finite
 
 INSTALL = "pip install -r requirements-export.txt"
 EXAMPLE_SAMPLES = SAMPLE_RATE  # the sizes of the example input are free in the file
@@ -132,12 +133,15 @@ def check_format(experiment: Experiment, name: str) -> None:
 
 def load_best_models(
     experiment: Experiment, build_network: Callable[[dict[str, Any]], nn.Module]
-) -> list[nn.Module]:
-    """The best models of all folds, in evaluation; DataError where a fold is not finished."""
+) -> dict[Path, nn.Module]:
+    """The folds' best models by their checkpoints, in evaluation; DataError where a fold is not finished."""
     missing = sorted(set(range(experiment.n_folds)) - set(experiment.fold_results()))
     if missing:
         raise DataError(f"{experiment.directory}: folds {missing} are not finished; train them (--resume)")
-    return [load_best_model(experiment, fold, build_network) for fold in range(experiment.n_folds)]
+    return {
+        experiment.checkpoint(fold, "best_model"): load_best_model(experiment, fold, build_network)
+        for fold in range(experiment.n_folds)
+    }
 
 
 def clips_to_verify(table: str, data_dir: str, at_most: int) -> list[np.ndarray]:
@@ -156,21 +160,23 @@ def random_signals() -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def own_prediction(models: Sequence[nn.Module], signal: np.ndarray) -> np.ndarray:
+def own_prediction(networks: Mapping[Path, nn.Module], signal: np.ndarray) -> np.ndarray:
     """(classes,) float64: what the networks of the checkpoints say of a clip, (samples,)."""
-    logits = torch.stack([model(torch.from_numpy(signal)[None])[0] for model in models])
-    return sigmoid(logits.numpy()).mean(axis=0)
+    logits = torch.stack([model(torch.from_numpy(signal)[None]) for model in networks.values()]).numpy()
+    require_finite(logits, [f"a clip of {len(signal)} samples"], (), list(networks))
+    return sigmoid(logits[:, 0]).mean(axis=0)
 
 
 def verify(
-    run: Runner, models: Sequence[nn.Module], signals: Sequence[np.ndarray], kind: str, output: Path
+    run: Runner, networks: Mapping[Path, nn.Module], signals: Sequence[np.ndarray], kind: str, output: Path
 ) -> str:
     """Compares what a file for `output` and the networks say of signals, (samples,) each, of a kind.
 
-    Returns a sentence with the largest difference. Raises DataError where it is above TOLERANCE.
+    Returns a sentence with the largest difference. Raises DataError where it is above TOLERANCE, or where a
+    network's scores are not finite.
     """
     differences = [
-        np.abs(run(signal[None])[0] - own_prediction(models, signal)).max()
+        np.abs(run(signal[None])[0] - own_prediction(networks, signal)).max()
         for signal in progress(signals, desc="verifying", unit="clip")
     ]
     largest = float(np.max(differences))

@@ -23,6 +23,7 @@ from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, bad_clips_path, write_predictions
 from toolkit.runs.records import Mark, unseen_by
 from toolkit.system import console
+from toolkit.system.files import remove_with_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 
@@ -137,8 +138,9 @@ class Predictor:
             errors[row] = clips.lengths[row]
         windows, owners = split_into_windows(clips.readable, self.options.window_seconds)
         models = [model for networks in ensembles for model in networks.models]
+        checkpoints = [path for networks in ensembles for path in networks.checkpoints]
         classes = ensembles[0].experiment.classes
-        scorer = ShardedScorer(models, len(classes), self.runtime, self.stop)
+        scorer = ShardedScorer(models, checkpoints, len(classes), self.runtime, self.stop)
         found = scorer.score(windows, self.options.batch_size, self.output)
         if found is None:
             return None
@@ -206,13 +208,13 @@ def _report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[i
     """Names the clips that cannot be read, if any, in a file beside the output and in warnings."""
     if not errors:
         if output is not None:
-            bad_clips_path(output).unlink(missing_ok=True)  # of an earlier prediction
+            remove_with_sum(bad_clips_path(output))  # of an earlier prediction
         return
     names, texts = [fnames[row] for row in errors], [str(error) for error in errors.values()]
     consequence = ""
     if output is not None:
         path = bad_clips_path(output)
-        write_table(path, pd.DataFrame({"fname": names, "error": texts}))
+        write_table(path, pd.DataFrame({"fname": names, "error": texts}), with_sum=True)
         consequence = f"; their rows hold the mean of the others, see {path}"
     for text in texts[:MAX_NAMED]:
         console.warn(text)

@@ -29,7 +29,8 @@ class Score:
     """Of the labelled ones among some clips. NaN where nothing is left to score.
 
     clips: how many. lwlrap with low and high, its 95 % interval. mean_average_precision: over classes
-    with a clip. accuracy: share of clips whose highest class is among their labels.
+    with a clip. accuracy: share of clips whose highest class is among their labels; where several tie for
+    the highest, a clip counts by the share of these that are.
     """
 
     clips: int
@@ -40,29 +41,41 @@ class Score:
     accuracy: float
 
 
-def score(truth: np.ndarray, scores: np.ndarray, n_resamplings: int, seed: int) -> Score:
+def score(
+    truth: np.ndarray, scores: np.ndarray, n_resamplings: int, seed: int, unlabelled: bool = False
+) -> Score:
     """Scores of predictions; the interval from n_resamplings resamplings of the clips (0: none).
 
     Args:
-        truth: (clips, classes) multi-hot.
+        truth: (clips, classes) 0, 1 or NaN, which is left out wherever it stands.
+        unlabelled: clips without labels count in average precision, as negatives of every class.
         scores: (clips, classes). lwlrap and accuracy compare classes within a clip. Average precision
             compares clips within a class, which scores trained with a rank loss alone are not made for.
     """
-    truth = np.asarray(truth) > 0.5
-    labelled = truth.any(axis=1)
-    truth, scores = truth[labelled], np.asarray(scores)[labelled]
-    if not len(truth):
+    truth, scores = np.asarray(truth, dtype=np.float64), np.asarray(scores)
+    labelled = (truth > 0.5).any(axis=1)
+    if not labelled.any():
         return Score(0, *[math.nan] * 5)
-    counts = truth.sum(axis=1)
+    mean_precision = _mean_average_precision(
+        *((truth, scores) if unlabelled else (truth[labelled], scores[labelled]))
+    )
+    truth, scores = truth[labelled], scores[labelled]
+    counts = (truth > 0.5).sum(axis=1)
     hits = lrap_per_clip(truth, scores) * counts
     low, high = bootstrap_interval(hits, counts, n_resamplings, seed) if n_resamplings else (math.nan,) * 2
-    precisions = [
-        average_precision_score(truth[:, k], scores[:, k]) for k in np.flatnonzero(truth.any(axis=0))
-    ]
-    accuracy = truth[np.arange(len(truth)), scores.argmax(axis=1)].mean()
-    return Score(
-        len(truth), hits.sum() / counts.sum(), low, high, float(np.mean(precisions)), float(accuracy)
-    )
+    known_scores = np.where(np.isnan(truth), -np.inf, scores)
+    highest = (known_scores == known_scores.max(axis=1, keepdims=True)) & ~np.isnan(truth)
+    accuracy = ((highest & (truth > 0.5)).sum(axis=1) / highest.sum(axis=1)).mean()
+    return Score(len(truth), hits.sum() / counts.sum(), low, high, mean_precision, float(accuracy))
+
+
+def _mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Over the classes with a clip; of each the clips of which it is known whether they carry it."""
+    precisions = []
+    for name in np.flatnonzero((truth > 0.5).any(axis=0)):
+        known = ~np.isnan(truth[:, name])
+        precisions.append(average_precision_score(truth[known, name] > 0.5, scores[known, name]))
+    return float(np.mean(precisions))
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,17 @@ def read_true_labels(path: str, part_column: str | None) -> TrueLabels:
     return TrueLabels(path, table, parts)
 
 
-def score_table(
-    true: TrueLabels, path: str, name: str, n_resamplings: int, seed: int, per_class: bool
-) -> list[Figure]:
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What is computed: n_resamplings, seed and unlabelled as in `score`; figures of each class, too."""
+
+    n_resamplings: int
+    seed: int
+    per_class: bool = False
+    unlabelled: bool = False
+
+
+def score_table(true: TrueLabels, path: str, name: str, options: ScoreOptions) -> list[Figure]:
     """Figures of a predictions table, or of an experiment's test predictions, called `name`."""
     if Path(path).is_dir():
         path = str(Experiment.load(path).predictions("submission"))
@@ -108,9 +129,10 @@ def score_table(
     truth, scores = _joined(true, predictions, path)
     figures = []
     for part, rows in true.parts.items():
-        figures.append(Figure(name, part, "", score(truth[rows], scores[rows], n_resamplings, seed)))
-        if per_class:
-            counts, values = truth[rows].sum(axis=0), lwlrap_per_class(truth[rows], scores[rows])
+        found = score(truth[rows], scores[rows], options.n_resamplings, options.seed, options.unlabelled)
+        figures.append(Figure(name, part, "", found))
+        if options.per_class:
+            counts, values = (truth[rows] > 0.5).sum(axis=0), lwlrap_per_class(truth[rows], scores[rows])
             for label, count, value in zip(predictions.classes, counts, values, strict=True):
                 figures.append(Figure(name, part, label, Score(int(count), value, *[math.nan] * 4)))
     return figures
@@ -127,7 +149,7 @@ def _joined(true: TrueLabels, predictions: Predictions, path: str) -> tuple[np.n
             f"{path}: expected a column for each class of {true.path}, found none for {told} "
             f"({len(lacking)} missing in all); predict with the class map of these labels"
         )
-    truth = encode_labels(cells, class_index(predictions.classes), true.path, fnames) > 0.5
+    truth = encode_labels(cells, class_index(predictions.classes), true.path, fnames)
     scores = predictions.rows_of(fnames, path)
     n_further = len(set(predictions.fnames) - set(fnames))
     if n_further:
@@ -150,6 +172,17 @@ def summary_table(figures: Sequence[Figure]) -> list[list[str]]:
     return rows if has_parts else [[row[0], *row[2:]] for row in rows]
 
 
+def unlabelled_note(true: TrueLabels, unlabelled: bool) -> str | None:
+    """What becomes of the clips without labels, in a line; None where there is none."""
+    n_left_out = sum(not split_labels(cell) for cell in true.table["labels"])
+    if not n_left_out:
+        return None
+    counted = (
+        "count in mAP alone, as negatives" if unlabelled else "are left out (--unlabelled has mAP count them)"
+    )
+    return f"note: {true.path}: {n_left_out} of its {len(true.table)} clips have no label and {counted}"
+
+
 def class_tables(figures: Sequence[Figure]) -> dict[str, list[list[str]]]:
     """Predictions -> rows of a table to print, heading first: lwlrap of each class and part, worst first."""
     parts = list(dict.fromkeys(figure.part for figure in figures))
@@ -159,7 +192,9 @@ def class_tables(figures: Sequence[Figure]) -> dict[str, list[list[str]]]:
             classes.setdefault(figure.predictions, {}).setdefault(figure.label, []).append(figure.score)
     tables = {}
     for name, of_classes in classes.items():
-        rows = sorted(of_classes.items(), key=lambda item: np.nan_to_num(item[1][0].lwlrap, nan=2.0))
+        rows = sorted(
+            of_classes.items(), key=lambda item: (np.nan_to_num(item[1][0].lwlrap, nan=2.0), item[0])
+        )
         body = [
             [label, str(found[0].clips), *(_rounded(part.lwlrap) for part in found)] for label, found in rows
         ]

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,20 @@ from ops.batching import batches_by_length
 from ops.errors import DataError
 from toolkit.clips.loading import Clip
 from toolkit.system import console, processes
-from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_atomically, write_json
+from toolkit.system.files import (
+    disk_errors,
+    read_json,
+    remove_leftovers,
+    verified_archive,
+    write_atomically,
+    write_json,
+)
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
-from toolkit.training.evaluation import Evaluator, portion_of, portion_of_batches
+from toolkit.training.evaluation import Evaluator, portion_of, portion_of_batches, require_finite
 
 MAX_SHARDS = 256
+AGAIN = "remove the file and run again"
 _jobs = itertools.count()  # predictions of this process: each hands out its own shards
 Logits = tuple[np.ndarray, dict[int, DataError]]  # (models, clips, classes), and errors by clip
 
@@ -42,17 +49,23 @@ class ShardedScorer:
 
     Under torchrun, or where such a run was killed before, the work is cut into shards that cost about
     the same: each is a file in <output>.shards/, written whole or not at all and never computed again.
-    Shards of other clips, networks or settings (all else that the logits depend on) are refused.
+    Shards of other clips, networks or settings (all else that the logits depend on) are refused, and so is
+    a network whose scores are not finite.
+
+    Args:
+        checkpoints: where the models are from, to name them.
     """
 
     def __init__(
         self,
         models: Sequence[nn.Module],
+        checkpoints: Sequence[str | Path],
         n_classes: int,
         runtime: Runtime,
         stop: StopRequest | None = None,
     ):
-        self.models, self.n_classes, self.runtime = models, n_classes, runtime
+        self.models, self.checkpoints = models, checkpoints
+        self.n_classes, self.runtime = n_classes, runtime
         self.evaluator = Evaluator(models, n_classes, runtime.device, stop=stop)
 
     def score(self, clips: Sequence[Clip], batch_size: int, output: Path | None) -> Logits | None:
@@ -63,11 +76,12 @@ class ShardedScorer:
         """
         if output is None:
             found = self.evaluator.score_together(portion_of(clips, batch_size, self.runtime), "prediction")
+            require_finite(found.logits, [clip.fname for clip in clips], found.errors, self.checkpoints)
             return (found.logits, found.errors) if processes.is_main() else None
         folder = shards_folder(output)
         batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
         if processes.world_size() == 1 and not folder.exists():
-            return self._merged([self._score("prediction", clips, batches)], len(clips))
+            return self._merged([self._score("prediction", clips, batches)], clips)
 
         n_shards = min(len(batches), MAX_SHARDS)
         job, missing = processes.from_main(
@@ -80,19 +94,29 @@ class ShardedScorer:
         processes.gather(None)
         if not processes.is_main():
             return None
-        return self._merged([_read_shard(folder, number) for number in range(n_shards)], len(clips))
+        return self._merged([self._read(folder, number, len(clips)) for number in range(n_shards)], clips)
 
     def _score(self, description: str, clips: Sequence[Clip], batches: list[list[int]]) -> Shard:
         portion = portion_of_batches(clips, batches, self.runtime)
         found = self.evaluator.score(portion.loader, description)
+        fnames = [clips[row].fname for row in portion.rows]
+        require_finite(found.logits, fnames, found.errors, self.checkpoints)
         return Shard(np.array(portion.rows, dtype=np.int64), found.logits, found.errors)
 
-    def _merged(self, shards: Sequence[Shard], n_clips: int) -> Logits:
-        logits = np.full((len(self.models), n_clips, self.n_classes), np.nan, dtype=np.float32)
+    def _read(self, folder: Path, number: int, n_clips: int) -> Shard:
+        shard, path = _read_shard(folder, number), _shard_path(folder, number)
+        rows, shape = shard.rows, (len(self.models), len(shard.rows), self.n_classes)
+        if shard.logits.shape != shape or not ((rows >= 0) & (rows < n_clips)).all():
+            raise DataError(f"{path}: expected a shard of this prediction, found another; {AGAIN}")
+        return shard
+
+    def _merged(self, shards: Sequence[Shard], clips: Sequence[Clip]) -> Logits:
+        logits = np.full((len(self.models), len(clips), self.n_classes), np.nan, dtype=np.float32)
         errors: dict[int, DataError] = {}
         for shard in shards:
             logits[:, shard.rows] = shard.logits
             errors |= {int(shard.rows[row]): error for row, error in shard.errors.items()}
+        require_finite(logits, [clip.fname for clip in clips], errors, self.checkpoints)
         return logits, errors
 
     def _plan(self, clips: Sequence[Clip], batch_size: int) -> dict[str, object]:
@@ -176,13 +200,13 @@ def _write_shard(folder: Path, number: int, shard: Shard) -> None:
 
 def _read_shard(folder: Path, number: int) -> Shard:
     path = _shard_path(folder, number)
+    expected = "a finished shard (--output_df must be in a folder that all machines share)"
     try:
-        with np.load(path) as content:
+        with np.load(verified_archive(path, expected, AGAIN)) as content:
             bad = zip(content["bad"].tolist(), content["errors"].tolist(), strict=True)
             errors = {row: DataError(message) for row, message in bad}
             return Shard(content["rows"], content["logits"], errors)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected a finished shard, it cannot be read ({error}); --output_df must be in a "
-            "folder that all machines share. Remove the file and run again"
-        ) from error
+    except (ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: expected {expected}, found another file ({error}); {AGAIN}") from error

@@ -199,8 +199,16 @@ class RoundsDirectory:
         """What plan.json holds; nothing where there is none."""
         path = self.path / "plan.json"
         recorded = read_json(path, "the plan of these rounds") if path.exists() else {}
-        if not isinstance(recorded, dict) or (path.exists() and not {"modes", "config"} <= set(recorded)):
-            raise DataError(f"{path}: expected the plan of these rounds; give another --rounds_dir")
+        is_plan = isinstance(recorded, dict) and (not path.exists() or {"modes", "config"} <= set(recorded))
+        if not (
+            is_plan
+            and _are_texts(recorded.get("modes", []))
+            and isinstance(recorded.get("rounds_dir", ""), str)
+        ):
+            raise DataError(
+                f"{path}: expected the plan of these rounds, found {str(recorded)[:80]!r}; restore it, or "
+                "give another --rounds_dir"
+            )
         return recorded
 
     @property
@@ -302,6 +310,10 @@ class RoundsDirectory:
         write_json(self.path / "plan.json", self._content(plan))
         command = self.path / "command"
         write_text(command, (command.read_text() if command.exists() else "") + shlex.join(argv) + "\n")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _difference(there: Any, here: Any, name: str = "") -> str:

@@ -26,6 +26,7 @@ from toolkit.rounds.report import report_of_round
 from toolkit.rounds.tables import relabel_table
 from toolkit.runs.experiment import Experiment
 from toolkit.system import console
+from toolkit.system.files import check_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
@@ -120,7 +121,7 @@ class RoundsJob:
                 f"noisy clips{needed}; give another mode and --rounds_dir (moved to its experiments/, "
                 "the experiment of round 0 is not trained again), or train longer where predictions are poor"
             )
-        write_table(path, relabeled.table)
+        write_table(path, relabeled.table, with_sum=True)
 
     def _blend(self, experiments: Sequence[Experiment]) -> None:
         """Writes the test predictions of the rounds, as one table."""
@@ -137,9 +138,15 @@ def _write_report(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes rounds.csv unless it holds these rows already, and perhaps further rows and columns."""
     frame = pd.DataFrame(rows)
     here = _as_text(io.StringIO(frame.to_csv(index=False, lineterminator="\n")))
-    there = _as_text(path) if path.exists() else here[:0]
+    there = here[:0]
+    if path.exists():
+        try:
+            check_sum(path)
+            there = _as_text(path)
+        except ValueError as error:
+            console.warn(f"{path}: it was changed or cut short and is written anew ({error})")
     if not set(here) <= set(there) or not there[list(here)].head(len(here)).equals(here):
-        write_table(path, frame)
+        write_table(path, frame, with_sum=True)
 
 
 def _as_text(file: Path | io.StringIO) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,40 +18,51 @@ from toolkit.system.suggestions import nearest_path
 RESULTS = ["folds", "folds_mean", "metric", "seconds"]
 
 
-def find_experiments(folder: str | Path) -> list[Experiment]:
-    """The experiments in a folder, by name. Raises DataError where there is none."""
+def find_experiments(folder: str | Path) -> list[Path]:
+    """The directories of the experiments in a folder, by name. Raises DataError where there is none."""
     if not Path(folder).is_dir():
         raise DataError(f"{folder}: expected a folder of experiments, found none{nearest_path(folder)}")
     paths = sorted(path.parent for path in Path(folder).glob("*/config.json"))
     if not paths:
         raise DataError(f"{folder}: expected experiments (folders with a config.json), found none")
-    return [Experiment.load(path) for path in paths]
+    return paths
 
 
-def table_of(experiments: Sequence[Experiment]) -> pd.DataFrame:
-    """One row per experiment: its name, the settings in which these differ, and RESULTS.
+def table_of(directories: Sequence[Path]) -> tuple[pd.DataFrame, list[DataError]]:
+    """One row per experiment: its name, the settings in which these differ, and RESULTS; and what is broken.
+
+    An experiment that cannot be read has no row but an error, which names the file.
 
     folds is "<done>/<all>"; folds_mean the mean of the done folds' metrics and metric the one over all
     out-of-fold predictions, NaN where there is none.
     """
-    settings = [experiment.config.settings() for experiment in experiments]
+    settings, results, errors = [], [], []
+    for directory in directories:
+        try:
+            experiment = Experiment.load(directory)
+            results.append(_results_of(experiment))
+            settings.append(experiment.config.settings())
+        except DataError as error:
+            errors.append(error)
     names = list(dict.fromkeys(name for row in settings for name in row))
     differing = [name for name in names if len({repr(row.get(name)) for row in settings}) > 1]
-    rows = []
-    for experiment, config in zip(experiments, settings, strict=True):
-        trained, metric = experiment.fold_results(), experiment.results().get("metric")
-        metrics = [found["metric"] for found in trained.values() if found["metric"] is not None]
-        rows.append(
-            {
-                "experiment": experiment.directory.name,
-                **{name: config.get(name) for name in differing},
-                "folds": f"{len(trained)}/{experiment.n_folds}",
-                "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
-                "metric": np.nan if metric is None else metric,
-                "seconds": training_seconds(experiment),
-            }
-        )
-    return pd.DataFrame(rows, columns=["experiment", *differing, *RESULTS])
+    rows = [
+        {**{name: config.get(name) for name in differing}, **found}
+        for config, found in zip(settings, results, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["experiment", *differing, *RESULTS]), errors
+
+
+def _results_of(experiment: Experiment) -> dict[str, Any]:
+    trained, metric = experiment.fold_results(), experiment.results().get("metric")
+    metrics = [found["metric"] for found in trained.values() if found["metric"] is not None]
+    return {
+        "experiment": experiment.directory.name,
+        "folds": f"{len(trained)}/{experiment.n_folds}",
+        "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
+        "metric": np.nan if metric is None else metric,
+        "seconds": training_seconds(experiment),
+    }
 
 
 def training_seconds(experiment: Experiment) -> float:

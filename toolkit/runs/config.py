@@ -89,6 +89,8 @@ class DataConfig:
     kfold_seed: int = option("seed of the division into folds", 42, low=0, high=MAX_SEED, group="folds")
 
     def __post_init__(self):
+        if not all(isinstance(name, str) for name in self.classes):
+            raise ValueError(f"classes: expected a list of names, found {str(self.classes)[:80]}")
         if (self.noisy_train_df is None) != (self.noisy_train_data_dir is None):
             raise ValueError("--noisy_train_df and --noisy_train_data_dir go together: give both or none")
         for flag in ("share_noisy", "cross_fit_noisy"):
@@ -207,6 +209,8 @@ class RunConfig:
         try:
             if not isinstance(network, dict) or not isinstance(network.get("features"), str):
                 raise ValueError("section network: expected an object with the entry 'features'")
+            if not isinstance(content["label"], str):
+                raise ValueError(f"label: expected a text, found {content['label']!r}")
             sections = {
                 name: section_from_json(kind, content[name], f"section {name}")
                 for name, kind in SECTIONS.items()
@@ -216,7 +220,7 @@ class RunConfig:
                 f"{path}: expected an experiment's configuration; {error}; restore the file, or update this "
                 "code where a newer version wrote it"
             ) from error
-        return cls(network, label=str(content["label"]), **sections)
+        return cls(network, label=content["label"], **sections)
 
     def digest(self) -> str:
         """8 hex digits of the values that differ from their defaults, with the label."""

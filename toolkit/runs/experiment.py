@@ -172,7 +172,20 @@ class Experiment:
     def results(self) -> dict[str, Any]:
         """What results.json holds: {"fold0": {"metric": ...}, ..., "metric": ...}."""
         path = self.path("results.json")
-        return read_json(path, "an experiment's results") if path.exists() else {}
+        found = read_json(path, "an experiment's results") if path.exists() else {}
+        if not isinstance(found, dict):
+            raise _wrong_results(path, "an object", found)
+        for name, value in found.items():
+            if name != "metric" and not isinstance(value, dict):
+                raise _wrong_results(path, f"an object as {name!r}", value)
+            of_fold = {"metric": value} if name == "metric" else value
+            for key in ("metric", "holdout_metric"):
+                if not _is_metric(of_fold.get(key)):
+                    raise _wrong_results(path, f"a number from 0 to 1 or null as {key!r}", of_fold[key])
+            epoch = of_fold.get("best_epoch", 0)
+            if type(epoch) is not int or epoch < 0:
+                raise _wrong_results(path, "the number of an epoch as 'best_epoch'", epoch)
+        return found
 
     def fold_results(self) -> dict[int, dict[str, Any]]:
         """What is recorded of each fold whose training has ended: metric, best_epoch, ..."""
@@ -225,6 +238,17 @@ class Experiment:
             for part in ("val", "holdout", "test"):
                 remove_leftovers(self.path("predictions"), f"{part}_preds_fold_{fold}.csv")
             yield
+
+
+def _is_metric(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
+
+
+def _wrong_results(path: Path, expected: str, found: Any) -> DataError:
+    return DataError(
+        f"{path}: expected an experiment's results, {expected}, found {str(found)[:80]!r}; restore the file, "
+        "or remove it: --resume records finished folds anew"
+    )
 
 
 _open_locks: set[IO[str]] = set()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ops.errors import DataError
 from toolkit.clips.tables import write_table
+from toolkit.system.files import check_sum
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,19 @@ COLUMNS_WITHOUT_SECONDS = [name for name in COLUMNS if name != "seconds"]  # tho
 def record_epoch(path: str | Path, result: EpochResult) -> None:
     """Adds an epoch's row. Rows of this or later epochs go: a killed run had written, not saved them."""
     earlier = [row for row in read_history(path) if row.epoch < result.epoch] if Path(path).exists() else []
-    write_table(path, pd.DataFrame([asdict(row) for row in [*earlier, result]], columns=COLUMNS))
+    write_table(
+        path, pd.DataFrame([asdict(row) for row in [*earlier, result]], columns=COLUMNS), with_sum=True
+    )
 
 
 def read_history(path: str | Path) -> list[EpochResult]:
     """The epochs of a record, floats bit by bit as they were written; NaN where there was no metric.
 
-    Raises DataError where the file is missing or no record, or an epoch does not follow on the others.
+    Raises DataError where the file is missing, no record or changed since it was written, or an epoch does
+    not follow on the others.
     """
     expected = f"a record of epochs, a CSV table with the columns {', '.join(COLUMNS)}"
+    check_sum(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *rows = list(csv.reader(file, strict=True)) or [[]]

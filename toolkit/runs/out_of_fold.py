@@ -15,13 +15,18 @@ from toolkit.runs.predictions import Predictions, read_predictions
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Clips that finished folds validated on: truth (clips, classes) bool, scores likewise."""
+    """Clips that finished folds validated on: truth (clips, classes) 0, 1 or NaN, and scores likewise."""
 
     fnames: list[str]
     folds: np.ndarray
     classes: list[str]
     truth: np.ndarray
     scores: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(clips, classes) bool: what the clips carry."""
+        return self.truth > 0.5
 
 
 def out_of_fold_predictions(experiment: Experiment, folds: Sequence[int]) -> list[Predictions]:
@@ -44,6 +49,6 @@ def read_out_of_fold(
     fnames = [fname for table in tables for fname in table.fnames]
     classes = experiment.classes
     remedy = f"it is not the one that {experiment.directory} was trained on; {remedy}"
-    truth = truth_of(train_df, fnames, classes, remedy) > 0.5
+    truth = truth_of(train_df, fnames, classes, remedy)
     rows = np.repeat(folds, [len(table.fnames) for table in tables])
     return OutOfFold(fnames, rows, classes, truth, np.concatenate([t.probabilities for t in tables]))

@@ -49,13 +49,13 @@ def bad_clips_path(path: str | Path) -> Path:
     return Path(path).with_name(Path(path).name + ".bad_clips.csv")
 
 
-def write_predictions(path: str | Path, predictions: Predictions) -> None:
-    """Writes the table; its float64 read back bit by bit."""
+def write_predictions(path: str | Path, predictions: Predictions, with_sum: bool = False) -> None:
+    """Writes the table; its float64 read back bit by bit. with_sum as in write_table."""
     if "fname" in predictions.classes:
         raise DataError(f"{path}: a class is called 'fname', as the column of clip names is; rename it")
     frame = pd.DataFrame(predictions.probabilities, columns=predictions.classes)
     frame["fname"] = predictions.fnames
-    write_table(path, frame)
+    write_table(path, frame, with_sum)
 
 
 def read_predictions(path: str | Path, classes: Sequence[str] | None = None) -> Predictions:

@@ -7,6 +7,9 @@ noisy_folds.csv         the folds that train on each noisy clip, or on others of
 skipped_clips.csv       clips that are left out, and why
 command, commit_hash    command lines and commits that worked on it, in order
 sessions.csv            when, and under which versions, on which device
+
+Beside each CSV table that a run writes stands its digest, .<name>.sum: what reads the table notices one that
+was cut short. Tables of earlier versions have none and are read as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from toolkit.clips.splits import Splits
 from toolkit.clips.tables import read_table, write_table
 from toolkit.runs.config import read_config
 from toolkit.runs.experiment import Experiment
-from toolkit.system.files import read_json, write_json, write_text
+from toolkit.system.files import read_json, was_written, write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SeenBy = dict[str, frozenset[int]]  # fname -> folds that trained on it
@@ -73,7 +76,9 @@ def begin(
         ]
         _write_or_compare(
             path("validation_folds.csv"),
-            lambda file: write_table(file, pd.DataFrame(rows, columns=["fname", "fold", *MARKS])),
+            lambda file: write_table(
+                file, pd.DataFrame(rows, columns=["fname", "fold", *MARKS]), with_sum=True
+            ),
             lambda file: (
                 {name: fold for name, (fold, _) in _validating_folds(file).items()}
                 == {name: fold for name, fold, *_ in rows}
@@ -82,7 +87,7 @@ def begin(
         )
         if splits.skipped:
             frame = pd.DataFrame(splits.skipped, columns=["table", "fname", "error"])
-            write_table(path("skipped_clips.csv"), frame)
+            write_table(path("skipped_clips.csv"), frame, with_sum=True)
         _add_line(path("command"), shlex.join(argv))
         _record_session(experiment, device)
     if splits.skipped:
@@ -125,6 +130,11 @@ def _record_clips(experiment: Experiment, splits: Splits) -> None:
         found["test audio"] = ("the test table", _sounds(splits.test))
     path = experiment.path("clips.json")
     known = read_json(path, "the record of an experiment's clips") if path.exists() else {}
+    if not isinstance(known, dict) or not all(isinstance(digest, str) for digest in known.values()):
+        raise DataError(
+            f"{path}: expected the record of an experiment's clips, a digest a table, found "
+            f"{str(known)[:80]!r}; restore it, {RESTART}"
+        )
     digests = {part: _digest(rows) for part, (_, rows) in found.items()}
     for part, (table, _) in found.items():
         if known.get(part, digests[part]) != digests[part]:
@@ -169,7 +179,7 @@ def _record_session(experiment: Experiment, device: torch.device) -> None:
         "cuda": str(torch.version.cuda or ""),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
-    write_table(path, pd.concat([earlier, pd.DataFrame([session])], ignore_index=True))
+    write_table(path, pd.concat([earlier, pd.DataFrame([session])], ignore_index=True), with_sum=True)
     if len(earlier):
         first = earlier.iloc[0].to_dict()
         differing = [name for name in list(session)[2:] if session[name] != first.get(name)]
@@ -229,7 +239,7 @@ def _write_seen(path: Path, seen: SeenBy, noisy: Sequence[Clip]) -> None:
         (fname, ",".join(map(str, sorted(folds))), *marks.get(fname, ("", "")))
         for fname, folds in seen.items()
     ]
-    write_table(path, pd.DataFrame(rows, columns=["fname", "folds", *MARKS]))
+    write_table(path, pd.DataFrame(rows, columns=["fname", "folds", *MARKS]), with_sum=True)
 
 
 def seen_noisy_clips(experiment: Experiment) -> SeenBy:
@@ -245,7 +255,8 @@ def _seen_noisy(experiment: Experiment) -> dict[str, tuple[frozenset[int], list[
                 f"{path}: expected the folds that trained on each noisy clip, found no such file; the "
                 "experiment was trained before it was recorded: train it anew, or leave out --out_of_fold"
             )
-        return {}
+        if not was_written(path):
+            return {}
     frame = read_table(path, ["fname", "folds"], all_columns=True)
     try:
         folds = [frozenset(int(part) for part in cell.split(",")) for cell in frame["folds"]]
@@ -293,7 +304,7 @@ def unseen_by(
 
     path, folder = experiment.path("validation_folds.csv"), Path(experiment.config.data.train_data_dir)
     all_folds, places = frozenset(range(experiment.n_folds)), dict(zip(fnames, paths, strict=True))
-    if path.exists():  # else trained before it was recorded
+    if was_written(path):  # else trained before it was recorded
         for fname, (fold, own_marks) in _validating_folds(path).items():
             is_here = fname in places and not _are_two_files(places[fname], folder / fname)
             add(fname if is_here else None, own_marks, all_folds - {fold})

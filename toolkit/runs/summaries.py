@@ -47,11 +47,12 @@ class _Writer:
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         if np.isfinite(value):
-            self._write(Event(summary=summary.scalar(tag, value), step=step))
+            self._write(Event(summary=_tagged(summary.scalar("value", value), tag), step=step))
 
     def image(self, tag: str, picture: np.ndarray, step: int) -> None:
         """picture: (rows, columns, 3) uint8."""
-        self._write(Event(summary=summary.image(tag, picture, dataformats="HWC"), step=step))
+        made = summary.image("picture", picture, dataformats="HWC")
+        self._write(Event(summary=_tagged(made, tag), step=step))
 
     def summary(self, value: Summary) -> None:
         self._write(Event(summary=value))
@@ -64,6 +65,13 @@ class _Writer:
         self.flush()
         with disk_errors(self.directory):
             self.records.close()
+
+
+def _tagged(made: Summary, tag: str) -> Summary:
+    """The summary under exactly this tag: tensorboardX makes one of several, as "a b", "a/b?" and "a_b"."""
+    for value in made.value:
+        value.tag = tag
+    return made
 
 
 class FoldSummaries:

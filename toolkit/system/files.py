@@ -1,12 +1,20 @@
-"""Files written whole or not at all: a temporary file beside the target, fsync, rename."""
+"""Files written whole or not at all: a temporary file beside the target, fsync, rename.
+
+And files that went bad since: digests beside tables, the checksums inside zip archives.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import glob
+import hashlib
+import io
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,24 +40,25 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
     """Calls write(file) on a temporary binary file and renames it to `path` once it is on disk.
 
     Whatever happens, `path` holds its old content or the new one, whole. A symbolic link stays, what it
-    leads to is written. Raises DataError where the folder cannot be written or the disk is full.
+    leads to is written. What killed writers of the same file left beside it goes. Raises DataError where the
+    folder cannot be written or the disk is full.
     """
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path):
         # Renaming onto /dev/null would replace the device.
         raise DataError(f"{path}: expected a file to write, found a folder or a device; choose another path")
     target = _end_of_links(path)
-    prefix = f".{target.name[:40]}."  # a file system allows 255 bytes a name
     temporary = None
     with disk_errors(path):
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=target.parent)
+            remove_leftovers(target.parent, target.name)
+            descriptor, temporary = _new_temporary(target)
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
                 file.flush()
                 os.fchmod(file.fileno(), 0o666 & ~_UMASK)
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+                os.replace(temporary, target)  # its lock holds until it has its name
             temporary = None
             folder = os.open(target.parent, os.O_RDONLY)
             try:
@@ -79,11 +88,32 @@ def _end_of_links(path: Path) -> Path:
 def remove_leftovers(folder: Path, name: str = "") -> None:
     """Removes the temporary files that killed writers of `name` (or of any file) left in a folder.
 
-    No writer of these files may be at work.
+    Those of writers at work stay: they hold the lock of their file, which ends with them.
     """
-    pattern = f".{glob.escape(name)}.*.tmp" if name else ".*.tmp"
+    pattern = f"{glob.escape(_prefix(name))}*.tmp" if name else ".*.tmp"
     for leftover in folder.glob(pattern):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # locked, gone, or on a disk without locks
+            descriptor = os.open(leftover, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:40]}."  # a file system allows 255 bytes a name
+
+
+def _new_temporary(target: Path) -> tuple[int, str]:
+    """An open file beside the target, locked, so that no other writer takes it for a leftover."""
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=_prefix(target.name), suffix=".tmp", dir=target.parent)
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return descriptor, path
+        os.close(descriptor)  # removed before it was locked
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -100,7 +130,7 @@ def read_json(path: str | Path, expected: str) -> Any:
     """Reads a JSON file; raises DataError naming what was `expected` there."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return json.loads(text, object_pairs_hook=_refuse_duplicate_keys)
+        return json.loads(text, object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant)
     except OSError as error:
         near = nearest_path(path) if isinstance(error, FileNotFoundError) else ""
         raise DataError(
@@ -110,12 +140,123 @@ def read_json(path: str | Path, expected: str) -> Any:
         raise DataError(f"{path}: expected {expected}, found no valid JSON ({error})") from error
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which JSON has not")
+
+
 def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} twice")
     return result
+
+
+def write_with_sum(path: str | Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Writes a file whole or not at all, and its digest to .<name>.sum beside it.
+
+    Killed in between, the digests there are those of the old content and of the new one.
+    """
+    path, content = Path(path), io.BytesIO()
+    write(content)
+    digests = [hashlib.sha256(content.getbuffer()).hexdigest()]
+    with contextlib.suppress(OSError):
+        digests.insert(0, _digest(path))
+    write_text(sum_path(path), "\n".join(digests) + "\n")
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
+    if len(digests) > 1:
+        write_text(sum_path(path), f"{digests[-1]}\n")
+
+
+def check_sum(path: str | Path) -> None:
+    """Raises DataError where a file is not what was written there; files without a digest are not judged."""
+    digests = _recorded(path)
+    while digests is not None:
+        try:
+            found = _digest(Path(path))
+        except OSError as error:
+            raise DataError(
+                f"{path}: expected the file that was written there, but it cannot be read "
+                f"({error.strerror}); restore it"
+            ) from error
+        if found in digests:
+            return
+        again = _recorded(path)
+        if again == digests:  # not only rewritten meanwhile
+            raise DataError(
+                f"{path}: expected the content that was written there, found another: it was cut short, "
+                f"damaged or edited; restore it (or remove {sum_path(path)} if the change is meant)"
+            )
+        digests = again
+
+
+def was_written(path: str | Path) -> bool:
+    """Whether a file is there, or its digest alone, which check_sum then tells."""
+    return Path(path).exists() or sum_path(path).exists()
+
+
+def remove_with_sum(path: str | Path) -> None:
+    """Removes a file and its digest, where they are there."""
+    Path(path).unlink(missing_ok=True)
+    sum_path(path).unlink(missing_ok=True)
+
+
+def sum_path(path: str | Path) -> Path:
+    """Where the digest of a file stands."""
+    return Path(path).with_name(f".{Path(path).name}.sum")
+
+
+def _recorded(path: str | Path) -> list[str] | None:
+    """The digests that a file may have; None where it has none recorded."""
+    where = sum_path(path)
+    try:
+        digests = where.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # the name with its ending is too long: nothing can be there
+            return None
+        raise DataError(
+            f"{where}: expected the digest of {path}, cannot be read ({error.strerror})"
+        ) from error
+    except UnicodeDecodeError:
+        digests = []
+    except ValueError:  # no path at all
+        return None
+    if not digests or any(len(digest) != 64 for digest in digests):
+        raise DataError(
+            f"{where}: expected the digest of {path}, found none; restore it, or remove it if that file is "
+            "whole"
+        )
+    return digests
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verified_archive(path: str | Path, expected: str, remedy: str) -> io.BytesIO:
+    """A zip archive of the entries of the one at `path`, each compared with its checksum.
+
+    It is packed anew, since readers differ in what they make of damaged headers (torch's gives arbitrary
+    memory for an entry that is marked as a folder). Raises DataError, with what was `expected` and the
+    remedy, where the archive cannot be read or is damaged.
+    """
+    sound = io.BytesIO()
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive, zipfile.ZipFile(sound, "w") as copy:
+            for entry in archive.infolist():
+                copy.writestr(entry.filename, archive.read(entry))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: expected {expected}, cannot be read ({error.strerror})") from error
+    except Exception as error:  # there is hardly one that damaged bytes do not provoke in zipfile
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{path}: expected {expected}, found a damaged or foreign file ({reason}); {remedy}"
+        ) from error
+    sound.seek(0)
+    return sound
 
 
 _UMASK = os.umask(0)

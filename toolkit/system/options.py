@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -54,15 +56,25 @@ def section_from_json(config_type: type, content: Any, where: str) -> Any:
     if unknown or missing:
         found = f"an unknown entry {min(unknown)!r}" if unknown else f"no entry {min(missing)!r}"
         raise ValueError(f"{where}: found {found}")
-    values = {}
+    values, limits = {}, {field.name: field.metadata for field in dataclasses.fields(config_type)}
     for name, value in content.items():
         kind, optional = types_of[name], defaults(config_type).get(name, 0) is None
         if dataclasses.is_dataclass(kind) and isinstance(value, dict):
             value = section_from_json(kind, value, f"{where}: entry {name!r}")
         elif not (_is_of(kind, value) or (optional and value is None)):
             raise ValueError(f"{where}: entry {name!r}: expected {kind.__name__}, found {value!r}")
+        elif not _is_within(limits[name], value):
+            raise ValueError(f"{where}: entry {name!r}: found {value!r}, which its flag would not take")
         values[name] = value
     return config_type(**values)
+
+
+def _is_within(limits: Mapping[str, Any], value: Any) -> bool:
+    """Whether a number is within an option's limits; all else is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    in_reach = limits.get("low", -math.inf) <= value <= limits.get("high", math.inf)
+    return in_reach and value < limits.get("below", math.inf)
 
 
 def _is_of(kind: type, value: Any) -> bool:

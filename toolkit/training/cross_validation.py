@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ops.errors import DataError
 from ops.metrics import lwlrap
 from toolkit.clips.splits import Splits
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
 from toolkit.runs.experiment import Experiment
-from toolkit.runs.predictions import average, read_predictions, write_predictions
+from toolkit.runs.predictions import Predictions, average, read_predictions, write_predictions
 from toolkit.runs.records import begin, folds_that_see, merge_seen, seen_noisy_clips
 from toolkit.runs.summaries import write_hparams
 from toolkit.system import console, processes
@@ -99,10 +100,7 @@ def _summarise(
         _tell_unfinished(splits, experiment, session, set(range(n_folds)) - set(finished), elsewhere)
         return
     tables_of = {
-        part: [
-            read_predictions(experiment.predictions(f"{part}_preds_fold_{fold}"), splits.classes)
-            for fold in finished
-        ]
+        part: [_fold_predictions(experiment, splits, part, fold) for fold in finished]
         for part in splits.parts
     }
     labels = {clip.fname: clip.labels for clip in splits.curated}
@@ -111,10 +109,25 @@ def _summarise(
     if splits.test:
         submission = average(tables_of["test"])
         with experiment.locked():
-            write_predictions(experiment.predictions("submission"), submission)
+            write_predictions(experiment.predictions("submission"), submission, with_sum=True)
     experiment.record(metric=metric)
     _write_hparams(experiment, n_folds)
     experiment.log(f"all {n_folds} folds: lwlrap {format_metric(metric)} over out-of-fold predictions")
+
+
+def _fold_predictions(experiment: Experiment, splits: Splits, part: str, fold: int) -> Predictions:
+    """A fold's predictions of a part; DataError where they are not of exactly its clips."""
+    path = experiment.predictions(f"{part}_preds_fold_{fold}")
+    table = read_predictions(path, splits.classes)
+    validation = splits.folds[fold].validation
+    expected = [clip.fname for clip in validation] if part == "val" else splits.test_fnames
+    if set(table.fnames) != set(expected):
+        raise DataError(
+            f"{path}: expected predictions of the {len(expected)} clips of this fold, found "
+            f"{len(table.fnames)} rows, of others or not of all; restore it, or remove it: --resume predicts "
+            "it again"
+        )
+    return table
 
 
 def _tell_unfinished(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -173,6 +174,29 @@ class _RunningMetrics:
     @property
     def lwlrap(self) -> float:
         return self.precision_sum / self.n_labels if self.n_labels else math.nan
+
+
+def require_finite(
+    logits: np.ndarray, fnames: Sequence[str], errors: Collection[int], checkpoints: Sequence[str | Path]
+) -> None:
+    """Raises DataError where a network gives a clip that could be read scores that are not finite.
+
+    Args:
+        logits: (models, clips, classes), of the clips called fnames.
+        errors: rows of the clips that could not be read.
+        checkpoints: where the networks are from.
+    """
+    read = np.ones(len(fnames), dtype=bool)
+    read[list(errors)] = False
+    for checkpoint, scores in zip(checkpoints, logits, strict=True):
+        bad = np.flatnonzero(read & ~np.isfinite(scores).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{checkpoint}: expected finite scores of its network, found others for {len(bad)} of "
+                f"{read.sum()} clips (first {fnames[bad[0]]!r}): its training diverged, or the file was "
+                "damaged; train anew with a lower learning rate, restore the file, or leave this experiment "
+                "out"
+            )
 
 
 def validation_metrics(truth: np.ndarray, logits: np.ndarray) -> tuple[float, np.ndarray]:

@@ -37,7 +37,14 @@ from toolkit.system import processes
 from toolkit.system.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from toolkit.system.runtime import Runtime, accelerate
 from toolkit.training.batch_norm import adapt_batch_norms, refresh_head, refreshing_loader, require_enough
-from toolkit.training.evaluation import Evaluation, Evaluator, portion_of, raise_errors, validation_metrics
+from toolkit.training.evaluation import (
+    Evaluation,
+    Evaluator,
+    portion_of,
+    raise_errors,
+    require_finite,
+    validation_metrics,
+)
 from toolkit.training.replicas import share_weights
 from toolkit.training.trainer import Recipe, Trainer
 
@@ -88,7 +95,7 @@ def run_fold(
     model = build_network(config.network)
     if config.train.init_from:
         earlier = Experiment.load(config.train.init_from.experiment)
-        load_weights(model, earlier.checkpoint(fold, "best_model"))
+        load_weights(model, earlier.checkpoint(fold, "best_model"), earlier.config)
     model.to(runtime.device)
     accelerate(model, runtime)
     job = FoldJob(fold, model, experiment, splits, runtime, stop)
@@ -147,8 +154,9 @@ class _FoldTraining:
             self.summaries = FoldSummaries(job.experiment.summaries(job.number), config.features, from_step)
 
     def _resume(self) -> None:
-        job, last = self.job, self.job.experiment.checkpoint(self.job.number, "last")
-        state = processes.from_main(lambda: load_checkpoint(last) if last.exists() else None)
+        job, config = self.job, self.job.experiment.config
+        last = job.experiment.checkpoint(job.number, "last")
+        state = processes.from_main(lambda: load_checkpoint(last, config) if last.exists() else None)
         if state is not None:
             self.trainer.load_state(state)
             self._note_saved()
@@ -252,7 +260,7 @@ def _predict_with_best(job: FoldJob, best_epoch: int) -> None:
     """The best model's predictions of the validation, holdout and test clips, and the metrics of these."""
     fold, experiment, splits = job.number, job.experiment, job.splits
     best = experiment.checkpoint(fold, "best_model")
-    processes.from_main(lambda: load_weights(job.model, best) and None)
+    processes.from_main(lambda: load_weights(job.model, best, experiment.config) and None)
     share_weights(job.model)
     # The metric of these very predictions: on a GPU it may differ from training's in the last digits.
     results: dict[str, Any] = {"metric": _predict_part(job, "val", job.clips.validation)}
@@ -277,6 +285,8 @@ def _predict_part(job: FoldJob, part: str, clips: list[Clip]) -> float | None:
     if is_labelled or len(errors) == len(clips):
         table = experiment.config.data.train_df if is_labelled else "the test table"
         raise_if_any(list(errors.values()), table)
+    best = experiment.checkpoint(job.number, "best_model")
+    require_finite(evaluation.logits, [clip.fname for clip in clips], errors, [best])
     logits = evaluation.logits[0]
     readable = [row for row in range(len(clips)) if row not in errors]
     if errors:
@@ -289,7 +299,7 @@ def _predict_part(job: FoldJob, part: str, clips: list[Clip]) -> float | None:
     if not is_labelled:
         predictions = predictions.completed(job.splits.test_fnames)
     if processes.is_main():
-        write_predictions(experiment.predictions(name), predictions)
+        write_predictions(experiment.predictions(name), predictions, with_sum=True)
     return finite(lwlrap(np.stack([clip.labels for clip in clips]), logits)) if is_labelled else None
 
 

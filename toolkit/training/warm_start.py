@@ -24,7 +24,7 @@ def describe(directory: str, folds: Sequence[int] | None = None) -> InitFrom:
                 f"{directory}: expected every fold finished, for --init_from, found fold {fold} not; "
                 "finish its training"
             )
-        weights = load_checkpoint(experiment.checkpoint(fold, "best_model"))["model"]
+        weights = load_checkpoint(experiment.checkpoint(fold, "best_model"), experiment.config)["model"]
         for name, values in sorted(weights.items()):
             digest.update(name.encode())
             digest.update(values.contiguous().numpy().tobytes())

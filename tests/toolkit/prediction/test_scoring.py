@@ -50,3 +50,39 @@ def test_nothing_labelled_gives_nan(rows):
 def test_one_class():
     found = score(np.ones((3, 1)), np.array([[0.1], [0.5], [0.5]]), 50, 0)
     assert vars(found) == {"clips": 3, **dict.fromkeys(list(vars(found))[1:], 1.0)}
+
+
+def test_accuracy_of_ties_is_the_share_of_the_highest_classes_that_are_true():
+    truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]])
+    scores = np.array([[0.9, 0.9, 0.1], [0.5, 0.5, 0.5], [0.2, 0.1, 0.7]])
+    assert score(truth, scores, 0, 0).accuracy == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_clips_and_classes_changes_no_figure(seed):
+    rng = np.random.default_rng(seed)
+    truth, scores = (rng.random((20, 5)) < 0.4).astype(float), rng.integers(0, 3, (20, 5)) / 2
+    rows, columns = rng.permutation(20), rng.permutation(5)
+    for unlabelled in (False, True):
+        expected = score(truth, scores, 0, 0, unlabelled)
+        found = score(truth[rows][:, columns], scores[rows][:, columns], 0, 0, unlabelled)
+        assert list(vars(found).values()) == pytest.approx(list(vars(expected).values()), nan_ok=True)
+
+
+def test_clips_without_labels_count_as_negatives_where_they_are_asked_for():
+    truth, scores = np.array([[1, 0], [0, 1], [0, 0]]), np.array([[0.5, 0.1], [0.2, 0.9], [0.7, 0.3]])
+    assert score(truth, scores, 0, 0).mean_average_precision == 1
+    counted = score(truth, scores, 0, 0, unlabelled=True)
+    assert counted.mean_average_precision == pytest.approx((1 / 2 + 1) / 2)
+    assert counted.clips == 2 and counted.lwlrap == 1 and counted.accuracy == 1
+
+
+def test_what_nobody_knows_changes_no_figure():
+    truth = np.array([[1, np.nan, 0], [np.nan, 1, 0], [0, 1, 1]])
+    scores = np.array([[0.5, 0.9, 0.1], [0.4, 0.2, 0.1], [0.6, 0.7, 0.3]])
+    found = score(truth, scores, 0, 0)
+    assert found.lwlrap == pytest.approx((1 + 1 + 1 + 2 / 3) / 4) and found.accuracy == 1
+    # Class 0: one of two known clips, below the other. Class 1: both known clips. Class 2: at the top.
+    assert found.mean_average_precision == pytest.approx((1 / 2 + 1 + 1) / 3)
+    other = np.where(np.isnan(truth), 0.0, scores)
+    assert score(truth, other, 0, 0) == found

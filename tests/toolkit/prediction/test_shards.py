@@ -133,7 +133,7 @@ def test_a_second_prediction_of_the_same_processes_hands_out_its_own_shards(tmp_
 
     def work(rank):
         with processes.joined(cpu):
-            scorer = shards.ShardedScorer([TinyModel()], 2, Runtime(device=cpu, num_workers=0))
+            scorer = shards.ShardedScorer([TinyModel()], ["tiny.pth"], 2, Runtime(device=cpu, num_workers=0))
             return [scorer.score(clips, 1, tmp_path / f"{name}.csv") for name in ("first", "second")]
 
     (first, second), others = on_two_ranks(work)

@@ -29,7 +29,7 @@ def test_seconds_of_all_epochs(folds, expected, tmp_path):
         for epoch, seconds in enumerate(epochs):
             path = tmp_path / f"a-0a1b2c3d/history/fold_{fold}.csv"
             record_epoch(path, EpochResult(epoch, *EPOCH, seconds))
-    assert list(table_of(find_experiments(tmp_path))["seconds"]) == [expected]
+    assert list(table_of(find_experiments(tmp_path))[0]["seconds"]) == [expected]
 
 
 def test_text_and_missing_settings_sort():
