@@ -45,7 +45,9 @@ def or_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
 
 
 def _with_labels_of_both(first: Sample, second: Sample) -> Sample:
-    labels = np.maximum(first.labels, second.labels)
+    # Not known in one clip, carried by the other: the mix carries it; else nobody knows.
+    carried = np.fmax(first.labels, second.labels) == 1
+    labels = np.where(carried, first.labels.dtype.type(1), np.maximum(first.labels, second.labels))
     return replace(first, labels=labels, weight=min(first.weight, second.weight))
 
 

@@ -80,6 +80,14 @@ def test_or_mixup_draws_weight_and_offset_and_unites_labels():
     assert first.labels.tolist() == [1, 0, 0] and second.labels.tolist() == [0, 0, 1]
 
 
+def test_or_mixup_knows_what_either_clip_carries():
+    nan = float("nan")
+    mixed = or_mixup(
+        sample([1, 1], nan, nan, nan, 1), sample([1, 1], 1, 0, nan, nan), np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(mixed.labels, np.array([1, nan, nan, 1], dtype=mixed.labels.dtype))
+
+
 def test_or_mixup_is_a_union_not_a_sum():
     mixed = or_mixup(sample([1, 1], 1, 1, 0), sample([1, 1], 0, 1, 0), np.random.default_rng(0))
     assert mixed.labels.tolist() == [1, 1, 0]

@@ -53,6 +53,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
     data.add("noisy", "", "Bark")
     data.add("curated", "typo.wav", "Bakr,Bark,Moew", seed=301)
     data.add("noisy", "typo.wav", "Bakr", seed=302)
+    data.add("curated", "both.wav", "Bark,?Bark,?Run", seed=314)
     data.add("noisy", "cut.wav", "Bark", seed=313)
     whole = (folder / "noisy" / "cut.wav").read_bytes()
     (folder / "noisy" / "cut.wav").write_bytes(whole[: len(whole) - 1000])
@@ -93,6 +94,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("unsafe fname", "noisy", "../test/t0.wav"),
             ("unknown label", "curated", "typo.wav"),
             ("unknown label", "noisy", "typo.wav"),
+            ("label with and without ?", "curated", "both.wav"),
             ("missing", "curated", "gone.wav"),
             ("missing", "test", "gone.wav"),
             ("empty", "noisy", "no_bytes.wav"),

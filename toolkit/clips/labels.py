@@ -1,4 +1,4 @@
-"""Class maps, and label cells ("Bark,Run") <-> multi-hot arrays."""
+"""Class maps, and label cells ("Bark,Run,?Meow") <-> multi-hot arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ops.errors import DataError
-from toolkit.clips.cells import join_labels, split_labels
+from toolkit.clips.cells import UNKNOWN, join_labels, split_labels, unknown_labels
 from toolkit.clips.spellings import KnownLabels
 from toolkit.system.files import read_json
 
@@ -20,7 +20,9 @@ def class_index(classes: Iterable[str]) -> dict[str, int]:
 
 def make_class_map(cells: Iterable[str]) -> dict[str, int]:
     """Sorted class names of all cells -> indices 0..C-1."""
-    return class_index(sorted({name for cell in cells for name in split_labels(cell)}))
+    return class_index(
+        sorted({name for cell in cells for name in [*split_labels(cell), *unknown_labels(cell)]})
+    )
 
 
 def load_class_map(path: str | Path) -> dict[str, int]:
@@ -38,11 +40,9 @@ def load_class_map(path: str | Path) -> dict[str, int]:
             raise DataError(f"{path}: expected {expected}, found {name!r}: {_short(index)}; {remedy}")
         if not name or name != name.strip():
             raise DataError(f"{path}: expected class names without outer spaces, found {name!r}; {remedy}")
-        if not can_name_a_column(name):
-            # Else predictions could not be written, at the end of a training run.
-            raise DataError(
-                f"{path}: {name!r} cannot be the name of a column of predictions; rename the class"
-            )
+        reason = why_no_class(name)
+        if reason:  # else predictions could not be written, at the end of a training run
+            raise DataError(f"{path}: {name!r} cannot be a class, {reason}; rename the class")
     if sorted(content.values()) != list(range(len(content))):
         raise DataError(
             f"{path}: expected the indices 0..{len(content) - 1}, each once, "
@@ -54,10 +54,10 @@ def load_class_map(path: str | Path) -> dict[str, int]:
 def encode_labels(
     cells: Iterable[str], class_map: dict[str, int], table: str | Path, fnames: Iterable[str]
 ) -> np.ndarray:
-    """Label cells -> multi-hot (clips, classes) float32.
+    """Label cells -> multi-hot (clips, classes) float32, NaN where nobody knows.
 
     Raises DataError naming the table, the first clip and all labels that the class map lacks, with what
-    the first of them may mean.
+    the first of them may mean; and where a cell has a label with and without a question mark.
     """
     cells = list(cells)
     multi_hot = np.zeros((len(cells), len(class_map)), dtype=np.float32)
@@ -69,10 +69,21 @@ def encode_labels(
                 unknown.setdefault(name, (fname, cell))
             else:
                 multi_hot[row, index] = 1.0
+        for name in unknown_labels(cell):
+            index = class_map.get(name)
+            if index is None:
+                unknown.setdefault(name, (fname, cell))
+            elif multi_hot[row, index] == 1:
+                raise DataError(
+                    f"{table}: expected a label of clip {fname!r} either with {UNKNOWN!r} or without, found "
+                    f"{name!r} in both ways in {cell!r}; leave one"
+                )
+            else:
+                multi_hot[row, index] = np.nan
     if unknown:
         fname, cell = next(iter(unknown.values()))
         told = KnownLabels(class_map).unknown(cell)
-        n_more = len(unknown.keys() - split_labels(cell)) + len(told) - 1
+        n_more = len(unknown.keys() - {*split_labels(cell), *unknown_labels(cell)}) + len(told) - 1
         more = f" and {n_more} more labels" if n_more else ""
         raise DataError(
             f"{table}: label {told[0]} of clip {fname!r}{more} not in the class map of "
@@ -83,19 +94,26 @@ def encode_labels(
 
 
 def decode_labels(multi_hot: np.ndarray, class_names: list[str]) -> list[str]:
-    """Multi-hot (clips, classes) -> label cells, names in class-map order."""
-    return [join_labels(class_names[i] for i in np.flatnonzero(row)) for row in multi_hot]
+    """Multi-hot (clips, classes), NaN where nobody knows -> label cells, names in class-map order."""
+    return [
+        join_labels(
+            f"{UNKNOWN}{class_names[i]}" if np.isnan(row[i]) else class_names[i] for i in np.flatnonzero(row)
+        )
+        for row in multi_hot
+    ]
 
 
-def can_name_a_column(name: str) -> bool:
-    """Whether predictions, which have the column fname, may have one of this name for a class."""
+def why_no_class(name: str) -> str:
+    """Why nothing can be called so: tables of labels or predictions would read otherwise; or nothing."""
+    if name.startswith(UNKNOWN):
+        return f"in tables {UNKNOWN!r} before a label says that nobody knows"
     if name == "fname":
-        return False
+        return "predictions have a column of this name"
     try:
         name.encode()  # JSON can spell half a surrogate pair
     except UnicodeEncodeError:
-        return False
-    return True
+        return "it is no text that a column of predictions could have"
+    return ""
 
 
 def _short(value: object) -> str:

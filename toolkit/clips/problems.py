@@ -55,6 +55,7 @@ KINDS = {  # in the order of the report
     "duplicate fname": Kind("remove the extra rows"),
     "unsafe fname": Kind("keep all clips of a table inside its folder"),
     "unknown label": Kind("correct the table, or make the class map from it with create_class_map.py", True),
+    "label with and without ?": Kind("leave one of the two", True),
     "wrong weight": Kind("correct these weights, from 0 to 1, or remove the column", True),
     "wrong fold": Kind(
         "give every row a fold from 0 to n_folds - 1, the clips of a group one fold, or remove the column",

@@ -16,7 +16,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.cells import split_labels
+from toolkit.clips.cells import split_labels, unknown_labels
 from toolkit.clips.checks import clip_path
 from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.identity import SILENCE, sound_digest
@@ -214,15 +214,21 @@ def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterato
         if unknown:
             detail = f"{', '.join(unknown)} not in the class map"
             yield Problem("unknown label", source.table, fname, detail)
+        for name in {*split_labels(cell)} & {*unknown_labels(cell)}:
+            yield Problem("label with and without ?", source.table, fname, repr(name))
         if not split_labels(cell):
-            yield Problem("without labels", source.table, fname, "its label cell is empty")
+            yield Problem("without labels", source.table, fname, "its label cell names none that it carries")
 
 
 def _doubtful_labels(sources: Sequence[Source], class_map: dict[str, int] | None) -> Iterator[Problem]:
     """Of all training tables together: a label may be rare in one and frequent in the other."""
     rows = [row for source in sources for row in source.labels.items()]
     names = {
-        source.table: {name for cell in set(source.labels.values()) for name in split_labels(cell)}
+        source.table: {
+            name
+            for cell in set(source.labels.values())
+            for name in [*split_labels(cell), *unknown_labels(cell)]
+        }
         for source in sources
     }
     for kind, label, text in doubtful_labels(rows, class_map):

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable
 
 from ops.errors import nearest
-from toolkit.clips.cells import join_labels, split_labels
+from toolkit.clips.cells import join_labels, split_labels, unknown_labels
 
 MAX_SEARCHED = 200  # labels that the nearest class is looked for; each takes some milliseconds
 SEPARATORS = {  # marks that part labels in tables of others: how to name them
@@ -114,8 +114,8 @@ class KnownLabels:
 
     def unknown(self, cell: str) -> list[str]:
         """Every label of the cell that is no class, quoted, with what it may mean."""
-        names = split_labels(cell)
-        if all(name in self.classes for name in names):
+        names, uncertain = split_labels(cell), unknown_labels(cell)
+        if all(name in self.classes for name in [*names, *uncertain]):
             return []
         listed = names_of_list(cell)
         if listed is not None:
@@ -135,6 +135,7 @@ class KnownLabels:
             elif names[row] not in self.classes:
                 texts.append(self.explained(names[row]))
             row += n_parts
+        texts += [self.explained(name) for name in uncertain if name not in self.classes]
         return list(dict.fromkeys(texts))
 
     def explained(self, name: str) -> str:

@@ -101,7 +101,7 @@ def _validating_folds(curated: Sequence[Clip], division: Division) -> np.ndarray
     """(clips,) the fold that validates each curated clip."""
     folds = np.empty(len(curated), dtype=np.int64)
     if not division.given:
-        targets = np.stack([clip.labels for clip in curated])
+        targets = np.nan_to_num(np.stack([clip.labels for clip in curated]))
         units = [clip.unit for clip in curated]
         parts = stratified_group_folds(targets, units, division.n_folds, division.seed)
         for fold, (_, validation) in enumerate(parts):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ops.errors import DataError
 from toolkit.clips.doubtful_labels import doubtful_labels
-from toolkit.clips.labels import can_name_a_column, class_index, encode_labels, make_class_map
+from toolkit.clips.labels import class_index, encode_labels, make_class_map, why_no_class
 from toolkit.clips.problems import MAX_NAMED, SEVERAL
 from toolkit.clips.tables import read_table
 from toolkit.system import console
@@ -25,8 +25,9 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
     if not class_map:
         raise DataError(f"{table}: expected labels, found none in any row")
     for name in class_map:
-        if not can_name_a_column(name):
-            raise DataError(f"{table}: {name!r} cannot be a class, it names a column; rename the label")
+        reason = why_no_class(name)
+        if reason:
+            raise DataError(f"{table}: {name!r} cannot be a class, {reason}; rename the label")
     if len(class_map) == 1:
         console.warn(f"{table}: one class, {next(iter(class_map))!r}, leaves nothing to rank")
     doubtful = doubtful_labels(zip(rows["fname"], rows["labels"], strict=True))
@@ -41,7 +42,7 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
 def truth_of(
     table: str | Path, fnames: Sequence[str], classes: Iterable[str], remedy: str = "restore the table"
 ) -> np.ndarray:
-    """Multi-hot (clips, classes) float32: the labels that a CSV table fname,labels gives the clips.
+    """Multi-hot (clips, classes) float32, NaN where nobody knows: what a CSV table fname,labels tells.
 
     Raises DataError, with the remedy, where the table lacks one of them.
     """

@@ -73,7 +73,8 @@ def relabel_table(
         scores = predictions.rows_of(fnames, path)
         tables.append(calibrations[index].apply(scores) if calibrations else scores)
     check_mode(mode, len(classes))
-    labels = encode_labels(noisy["labels"], class_index(classes), noisy_df, fnames) > 0.5
+    given_labels = encode_labels(noisy["labels"], class_index(classes), noisy_df, fnames)
+    labels = given_labels > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
     kept, new_labels, weights, noise_rate = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
@@ -91,7 +92,8 @@ def relabel_table(
     changed = (new_labels != labels).any(axis=1) & kept
     # Labels that stay keep their spelling and order.
     spelled = noisy["labels"].to_numpy(dtype=object)
-    spelled[changed] = decode_labels(new_labels[changed], classes)
+    still_unknown = np.isnan(given_labels) & ~new_labels
+    spelled[changed] = decode_labels(np.where(still_unknown, np.nan, new_labels)[changed], classes)
     table = pd.DataFrame({"fname": noisy["fname"], "labels": spelled})
     if weights is not None:
         table["weight"] = weights

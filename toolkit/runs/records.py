@@ -117,10 +117,10 @@ def _record_clips(experiment: Experiment, splits: Splits) -> None:
     data = experiment.config.data
     development = [*splits.curated, *splits.holdout]
     found = {
-        "curated": (data.train_df, [(clip.fname, *clip.labels.nonzero()[0]) for clip in development]),
+        "curated": (data.train_df, [(clip.fname, *_told(clip.labels)) for clip in development]),
         "noisy": (
             data.noisy_train_df,
-            [(clip.fname, clip.weight, *clip.labels.nonzero()[0]) for clip in splits.noisy],
+            [(clip.fname, clip.weight, *_told(clip.labels)) for clip in splits.noisy],
         ),
         "curated audio": (data.train_df, _sounds(development)),
         "noisy audio": (data.noisy_train_df, _sounds(splits.noisy)),
@@ -151,6 +151,11 @@ def _record_clips(experiment: Experiment, splits: Splits) -> None:
 def _sounds(clips: Sequence[Clip]) -> list[tuple]:
     """What is compared of clips' audio: length and digest of pieces, see toolkit.clips.identity."""
     return [(clip.fname, clip.n_samples, clip.sound) for clip in clips]
+
+
+def _told(labels: np.ndarray) -> list[str]:
+    """Indices of the classes that a clip carries, and after "?" of those of which nobody knows."""
+    return [f"?{i}" if np.isnan(labels[i]) else str(i) for i in labels.nonzero()[0]]
 
 
 def _digest(rows: Iterable[tuple]) -> str:

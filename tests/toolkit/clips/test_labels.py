@@ -95,12 +95,13 @@ def test_a_class_map_written_is_read_the_same(tmp_path):
         ('{"Bark": 0.0}', "found 'Bark': 0.0"),
         ('{"Bark": true, "Run": 0}', "found 'Bark': True"),
         ('{"Bark": null}', "found 'Bark': None"),
+        ('{"?": 0}', "in tables '?' before a label says that nobody knows"),
         ('{"Bark": NaN}', "no valid JSON (NaN"),
         ('{"Bark": {"deep": [1]}}', "found 'Bark': {'deep': [1]}"),
         ('{" Bark": 0}', "outer spaces"),
         ('{"": 0}', "found ''"),
-        ('{"fname": 0}', "'fname' cannot be the name of a column"),
-        ('{"\\ud800": 0}', r"'\ud800' cannot be the name of a column"),
+        ('{"fname": 0}', "'fname' cannot be a class, predictions have a column"),
+        ('{"\\ud800": 0}', r"'\ud800' cannot be a class, it is no text"),
         ('{"a\\nb ": 0}', r"found 'a\nb '"),
         ("[" * 100_000, "no valid JSON"),
         ('{"Bark": 1' + "0" * 5000 + "}", "no valid JSON"),
@@ -154,6 +155,32 @@ def test_unknown_labels_are_named_with_clip_and_nearest_class():
 def test_cells_and_fnames_go_together():
     with pytest.raises(ValueError, match="zip"):
         encode_labels(["Bark", "Run"], CLASS_MAP, "t.csv", ["a"])
+
+
+def test_labels_that_nobody_knows_are_nan():
+    cells = ["Bark,?Run", "?Meow", "", "? Run , Meow", "?Bark,?Meow,?Run"]
+    assert make_class_map(cells) == CLASS_MAP
+    rows = encode_labels(cells, CLASS_MAP, "t.csv", "abcde")
+    nan = np.nan
+    expected = [[1, 0, nan], [0, nan, 0], [0, 0, 0], [0, 1, nan], [nan, nan, nan]]
+    np.testing.assert_array_equal(rows, np.array(expected, dtype=np.float32))
+    assert decode_labels(rows, list(CLASS_MAP)) == ["Bark,?Run", "?Meow", "", "Meow,?Run", "?Bark,?Meow,?Run"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("Bark,?Bark", "either with '?' or without, found 'Bark' in both ways in 'Bark,?Bark'"),
+        ("?Bakr", "label 'Bakr' (nearest: 'Bark') of clip 'x'"),
+        ("?Bakr,Mow", "and 1 more labels not in the class map"),
+        ("?", "label '?'"),
+        ("??Bark", "label '?Bark'"),
+    ],
+)
+def test_question_marks_that_say_nothing(cell, words):
+    with pytest.raises(DataError) as raised:
+        encode_labels([cell], CLASS_MAP, "t.csv", ["x"])
+    assert words in str(raised.value) and "t.csv" in str(raised.value)
 
 
 def test_decode_labels():
