@@ -59,9 +59,10 @@ class BatchLoader:
                 if not str(error).startswith(LOST):
                     raise
                 _abandoned.append(batches)  # ending the other processes in order might wait for the lost one
-                found = str(error).splitlines()[0].removeprefix("DataLoader worker ").split(". ")[0].rstrip(".")
+                first = str(error).splitlines()[0].removeprefix("DataLoader worker ")
+                said = first.split(". ")[0].rstrip(".")
                 raise LoaderLost(
-                    f"a loader process was ended by the system: {found} (where memory ran out, lower "
+                    f"a loader process was ended by the system: {said} (where memory ran out, lower "
                     "--num_workers or --batch_size)"
                 ) from error
             yield batch
