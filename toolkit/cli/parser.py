@@ -284,7 +284,7 @@ def _limit_of_the_machine(error: Exception) -> str | None:
     if "can't start new thread" in str(error):
         return "no further thread can be started; raise the limit (ulimit -u) or lower --num_workers"
     if isinstance(error, OSError):
-        where = error.filename if isinstance(error.filename, str) else "a file or an output"
+        where = error.filename if isinstance(error.filename, str) else "standard output or a file"
         found = error.strerror or error
         return f"{where}: cannot be read or written ({found}); make room or mend this, then run again"
     return None

@@ -12,6 +12,7 @@ from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.sound_files import MissingAudioError, read_header
 from toolkit.system import processes
 from toolkit.system.console import progress
+from toolkit.system.machine import raise_lack
 from toolkit.system.suggestions import nearest_path
 
 
@@ -51,6 +52,7 @@ def _probe(
         try:
             return path, read_header(path).n_samples
         except DataError as error:
+            raise_lack(error)
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:

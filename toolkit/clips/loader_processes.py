@@ -19,7 +19,8 @@ from toolkit.system import console
 from toolkit.system.interruption import LoaderLost
 
 MIN_SHARED_BYTES = 2**16  # a smaller tensor travels with the message: shared it costs a file handle
-LOST = ("DataLoader worker (pid", "Pin memory thread exited")  # how torch's messages begin
+UNSENT = "one ended before its batch had arrived"
+LOST = ("DataLoader worker (pid", "Pin memory thread exited", UNSENT)  # how messages begin, torch's and ours
 
 
 class BatchLoader:
@@ -45,26 +46,21 @@ class BatchLoader:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[dict]:
-        batches = self._started()
+        with _losses_told():
+            batches = self._started()
         if not self._loader.num_workers:
             yield from batches
             return
         while True:
-            try:
-                with _noticing_deaths():
-                    batch = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if not str(error).startswith(LOST):
+            with _losses_told():
+                try:
+                    with _noticing_deaths():
+                        batch = next(batches)
+                except StopIteration:
+                    return
+                except RuntimeError:
+                    _abandoned.append(batches)  # ending the other processes might wait for the lost one
                     raise
-                _abandoned.append(batches)  # ending the other processes in order might wait for the lost one
-                first = str(error).splitlines()[0].removeprefix("DataLoader worker ")
-                said = first.split(". ")[0].rstrip(".")
-                raise LoaderLost(
-                    f"a loader process was ended by the system: {said} (where memory ran out, lower "
-                    "--num_workers or --batch_size)"
-                ) from error
             yield batch
 
     def _started(self) -> Iterator[dict]:
@@ -84,6 +80,22 @@ class BatchLoader:
             _noticed_by[:] = [handler]
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return batches
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """Makes LoaderLost of torch's errors that say so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(LOST):
+            raise
+        first = str(error).splitlines()[0].removeprefix("DataLoader worker ")
+        said = first.split(". ")[0].rstrip(".")
+        raise LoaderLost(
+            f"a loader process was ended by the system: {said} (where memory ran out, lower --num_workers or "
+            "--batch_size)"
+        ) from error
 
 
 def _drop_half_made(error: OSError) -> None:
@@ -162,7 +174,10 @@ def _unpacked(packed: bytes, lacks: str) -> dict:
             "and gives the same results; lower --num_workers or --batch_size, or give them more (docker run "
             "--shm-size=2g, ulimit -n 4096)"
         )
-    batch, arrays = pickle.loads(packed)
+    try:
+        batch, arrays = pickle.loads(packed)
+    except (ConnectionError, EOFError, FileNotFoundError) as error:  # its sender hands the memory over
+        raise RuntimeError(UNSENT) from error
     return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

@@ -21,6 +21,7 @@ from ops.sampling import SAMPLE_RATE
 from toolkit.clips.loader_processes import BatchLoader
 from toolkit.clips.sound_files import read_audio
 from toolkit.system import processes
+from toolkit.system.machine import raise_lack
 from toolkit.system.runtime import Runtime
 
 WINDOW_SECONDS = 30  # as long as the longest clips of FSDKaggle2019
@@ -103,6 +104,7 @@ class TrainingDataset(Dataset):
             elif self.on_device:
                 sample = replace(sample, draw=AugmentationDraw())
         except DataError as error:
+            raise_lack(error)
             return index, error
         return index, sample
 
@@ -130,6 +132,7 @@ class EvaluationDataset(Dataset):
         try:
             return index, Sample(clip.read(), clip.labels, clip.fname, clip.is_noisy)
         except DataError as error:
+            raise_lack(error)
             return index, error
 
 

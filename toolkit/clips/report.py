@@ -29,6 +29,7 @@ from toolkit.clips.sound_files import (
 )
 from toolkit.clips.tables import has_column, is_weight, read_table, scan_table
 from toolkit.system.console import progress
+from toolkit.system.machine import raise_lack
 from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
@@ -208,6 +209,7 @@ def _clip_problems(
         try:
             return examine(path)
         except DataError as error:
+            raise_lack(error)
             kind = {MissingAudioError: "missing", EmptyAudioError: "empty"}.get(type(error), "unreadable")
             return _Examined([(kind, str(error))])
 

@@ -1,14 +1,26 @@
-"""What a process sets before it loads torch: how waiting threads wait, and what becomes of freed memory."""
+"""What a process sets before it loads torch, and how a machine's fault is told from a file's."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import sys
 
+from ops.errors import DataError
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names, malloc.h
 OPEN_FILES = 4096  # wanted; loader processes pass batches by file handles
+
+
+def raise_lack(error: DataError) -> None:
+    """Raises what the machine lacks, memory or file handles, where a file's error comes from that alone."""
+    cause = error.__cause__
+    if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+        raise MemoryError(str(error)) from error
+    if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+        raise OSError(cause.errno, os.strerror(cause.errno), str(error)) from error
 
 
 def use_utf8() -> None:
