@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import sys
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -19,6 +21,7 @@ from toolkit.system import console
 from toolkit.system.interruption import LoaderLost
 
 MIN_SHARED_BYTES = 2**16  # a smaller tensor travels with the message: shared it costs a file handle
+SPARE_HANDLES = 8
 UNSENT = "one ended before its batch had arrived"
 LOST = ("DataLoader worker (pid", "Pin memory thread exited", UNSENT)  # how messages begin, torch's and ours
 
@@ -129,6 +132,21 @@ def _can_handle_signals() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+def prepare_loader_process(worker: int) -> None:
+    """What a loader process does first."""
+    # Ctrl-C and `kill -- -<group>` reach the main process alone, which then ends its workers.
+    os.setpgrp()
+    sys.excepthook = _tell_unless_hung_up
+
+
+def _tell_unless_hung_up(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Of the thread that hands shared memory over: a main process that ends takes no more of it."""
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
+
+
 class _ParcelMaker:
     """A collate function whose batches can be sent."""
 
@@ -155,6 +173,7 @@ class _Parcel:
         shared = {name: value for name, value in tensors.items() if value.nbytes >= MIN_SHARED_BYTES}
         try:
             try:
+                _require_handles()
                 return _unpacked, (self._packed(tensors.keys() - shared.keys()), "")
             except (OSError, RuntimeError) as error:
                 lacks = "room in /dev/shm" if "shared memory" in str(error) else "file handles or sockets"
@@ -165,6 +184,17 @@ class _Parcel:
     def _packed(self, copied: set[str]) -> bytes:
         arrays = {name: self.batch[name].numpy() for name in copied}
         return bytes(ForkingPickler.dumps(({**self.batch, **dict.fromkeys(arrays)}, arrays)))
+
+
+def _require_handles() -> None:
+    """Raises OSError where none would be left for the sockets that hand the shared memory over."""
+    opened: list[int] = []
+    try:
+        for _ in range(SPARE_HANDLES):
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _unpacked(packed: bytes, lacks: str) -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from ops.batching import TrainingBatches, collate_draws, pad_collate
 from ops.errors import DataError
 from ops.samples import AugmentationDraw, Sample
 from ops.sampling import SAMPLE_RATE
-from toolkit.clips.loader_processes import BatchLoader
+from toolkit.clips.loader_processes import BatchLoader, prepare_loader_process
 from toolkit.clips.sound_files import read_audio
 from toolkit.system import processes
 from toolkit.system.machine import raise_lack
@@ -195,7 +194,7 @@ def make_loader(
             num_workers=n_processes,
             collate_fn=collate,
             pin_memory=runtime.pin_memory,
-            worker_init_fn=_leave_process_group,
+            worker_init_fn=prepare_loader_process,
             # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
             # not once an epoch, and from torch's generator that would shift the dropout draws.
             generator=torch.Generator(),
@@ -203,11 +202,6 @@ def make_loader(
         )
 
     return BatchLoader(make, runtime.num_workers, collate)
-
-
-def _leave_process_group(worker: int) -> None:
-    """Ctrl-C and `kill -- -<group>` reach the main process alone, which then ends its workers."""
-    os.setpgrp()
 
 
 def _clip_seed(clip: Clip) -> tuple[int, int]:
