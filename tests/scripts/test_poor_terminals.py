@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import create_class_map
+import predict_2d_cnn
+import train_2d_cnn
 from repository import ROOT
 
 NOT_UTF8 = [
@@ -63,6 +65,19 @@ def test_clips_of_any_name_are_trained_on_and_predicted_where_names_are_no_utf8(
     inputs = ["--inputs", hostile["train_data_dir"], "--top_k=2", "--device=cpu", "--num_workers=0"]
     done = start("predict_2d_cnn.py", f"--experiment={directory}", *inputs, env=NOT_UTF8[0])
     assert done.returncode == 0 and rb"\u732b" in done.stdout, done.stderr
+
+
+def test_folders_whose_names_are_no_utf8(toy, training_flags, tmp_path):
+    """Bytes of latin-1, as of an old disk; what tells of them is UTF-8, and a run goes on."""
+    folder, runs = tmp_path / os.fsdecode(b"caf\xe9"), tmp_path / os.fsdecode(b"runs\xe9")
+    shutil.copytree(toy.folder / "train_curated", folder)
+    flags = training_flags("--folds", "0", train_data_dir=folder, experiments_dir=runs, epochs=1)
+    train_2d_cnn.main(flags)
+    train_2d_cnn.main([*flags, "--resume"])
+    (directory,) = runs.iterdir()
+    assert r"caf\udce9" in (directory / "command").read_text(encoding="utf-8")
+    inputs = ["--inputs", str(folder), f"--output_df={runs / 'a.csv'}", "--device=cpu", "--num_workers=0"]
+    assert predict_2d_cnn.main([f"--experiment={directory}", *inputs]) == 0
 
 
 @pytest.mark.parametrize("redirect", [">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full >/dev/null", "2>&-"])
