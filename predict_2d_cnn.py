@@ -30,6 +30,7 @@ from ops.errors import DataError
 from toolkit.cli.parser import COUNT, EXIT_BAD_CLIPS, Parser, make_parser, number, output_path, run_script
 from toolkit.cli.training_flags import add_flags, add_runtime_flags, runtime_of
 from toolkit.clips.labels import load_class_map
+from toolkit.clips.loading import MAX_WHOLE_SECONDS, WINDOW_SECONDS
 from toolkit.clips.recordings import in_words
 from toolkit.prediction.ensemble import NetworkBuilder, check_classes
 from toolkit.prediction.predict import ClipsToPredict, PredictionOptions, Predictor, Scores
@@ -38,7 +39,6 @@ from toolkit.runs.experiment import Experiment
 from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
 
-WINDOW_SECONDS = 30  # of --inputs; as long as the longest clips of FSDKaggle2019
 NETWORKS = NetworkBuilder(lambda network: build_classifier(NetworkConfig(**network)), fold_batch_norms)
 
 
@@ -63,7 +63,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--window_seconds",
         type=number(float, 1),
         help="score clips longer than twice this in windows and take of each class the highest score; "
-        f"without it at full length, with --inputs {WINDOW_SECONDS}",
+        f"without it {WINDOW_SECONDS} with --inputs, and with a table {WINDOW_SECONDS} for clips longer than "
+        f"{MAX_WHOLE_SECONDS}",
     )
     group = parser.add_argument_group("run")
     group.add_argument(

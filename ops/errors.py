@@ -1,7 +1,9 @@
-"""The one exception that means: the user's input is wrong, and here is what to do; and what was meant."""
+"""The one exception that means: the user's input is wrong, and here is what to do."""
 
 import copyreg
 import difflib
+import errno
+import os
 from collections.abc import Iterable, Sequence
 
 
@@ -31,3 +33,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     if not near:
         near = [other for other in names if other.lower() == name.lower()][:1]
     return f" (nearest: {near[0]!r})" if near else ""
+
+
+def raise_lack(error: DataError) -> None:
+    """Raises what the machine lacks, memory or file handles, where a file's error comes from that alone."""
+    cause = error.__cause__
+    if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+        raise MemoryError(str(error)) from error
+    if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+        raise OSError(cause.errno, os.strerror(cause.errno), str(error)) from error

@@ -138,6 +138,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 2 x unknown label: {curated}: typo.wav ('Bakr' (nearest: 'Bark'), 'Moew' (nearest: 'Meow') "
         f"not in the class map); {noisy}: typo.wav ('Bakr' (nearest: 'Bark') not in the class map); correct "
         "the table, or make the class map from it with create_class_map.py",
+        f"error: 1 x label with and without ?: {curated}: both.wav ('Bark'); leave one of the two",
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav; {REPAIR}",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav; {REPAIR}",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
@@ -158,7 +159,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
-        "15 errors, 15 warnings",
+        "16 errors, 15 warnings",
     ]
 
 

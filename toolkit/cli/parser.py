@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import math
 import os
@@ -19,7 +20,9 @@ from typing import Any, NoReturn
 from ops.errors import DataError, nearest
 from toolkit.cli.help import fill, lines_of, value_name
 from toolkit.system import console, processes
-from toolkit.system.interruption import Interrupted, keep_interrupts
+from toolkit.system.files import TOO_MANY_FILES
+from toolkit.system.interruption import Interrupted, LoaderLost, keep_interrupts
+from toolkit.system.machine import use_utf8
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
 OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv"}
@@ -229,32 +232,62 @@ def output_path(text: str, make: bool = True) -> Path:
 
 def run_script(main: Callable[[], int | None]) -> None:
     """Runs a script's main and ends the process: a user's mistake gives one line, no traceback."""
+    use_utf8()
+    console.prepare_streams()
     keep_interrupts()
     try:
         code = main() or 0
+        sys.stdout.flush()  # here a full disk below it is told of
     except DataError as error:
         for line in getattr(error, "lines", [str(error)]):
             if processes.is_first_to_say(line):
                 _print_error(line)
         code = EXIT_DATA
+    except LoaderLost as error:
+        if processes.is_first_to_say(str(error)):
+            _print_error(f"{error}; {_how_to_go_on()}")
+        code = EXIT_DATA
     except (Interrupted, KeyboardInterrupt):
         if processes.is_first_to_say("interrupted"):
-            print(f"interrupted; {_how_to_go_on()}", file=sys.stderr)
+            with suppress(OSError):
+                print(f"interrupted; {_how_to_go_on()}", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # what read the output, as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_DATA
-    except RuntimeError as error:
-        lines = str(error).splitlines() or [""]
-        on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's; scripts without torch do not load it
-        if not on_gpu and "can't allocate memory" not in lines[0]:
+    except (OSError, MemoryError, RuntimeError) as error:
+        message = _limit_of_the_machine(error)
+        if message is None:
             raise
-        where = "the GPU" if on_gpu else "this machine"
-        advice = WHEN_PREDICTING if "predict" in Path(sys.argv[0]).name else WHEN_TRAINING
-        _print_error(f"{where} ran out of memory ({lines[0]}); {advice}")
+        _print_error(message)
         code = EXIT_DATA
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again when it ends, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     processes.leave(code)
     sys.exit(code)
+
+
+def _limit_of_the_machine(error: Exception) -> str | None:
+    """What a machine lacks, by an error that is no fault of the program, and what to do; or None."""
+    lines = [line.strip() for line in str(error).splitlines()] or [""]
+    on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's; scripts without torch do not load it
+    # An error in a loader process comes as a text: the traceback there, and below it what matters.
+    said = next((line for line in reversed(lines) if "can't allocate memory" in line), None)
+    if isinstance(error, MemoryError) or on_gpu or said or getattr(error, "errno", None) == errno.ENOMEM:
+        where = "the GPU" if on_gpu else "this machine"
+        told = said or (lines[0] if on_gpu else lines[-1])
+        advice = WHEN_PREDICTING if "predict" in Path(sys.argv[0]).name else WHEN_TRAINING
+        return f"{where} ran out of memory{f' ({told})' if told else ''}; {advice}"
+    if "Too many open files" in str(error):
+        return f"too many open files; {TOO_MANY_FILES}"
+    if "can't start new thread" in str(error):
+        return "no further thread can be started; raise the limit (ulimit -u) or lower --num_workers"
+    if isinstance(error, OSError):
+        where = error.filename if isinstance(error.filename, str) else "standard output or a file"
+        found = error.strerror or error
+        return f"{where}: cannot be read or written ({found}); make room or mend this, then run again"
+    return None
 
 
 def _how_to_go_on() -> str:
@@ -271,9 +304,11 @@ def _how_to_go_on() -> str:
 
 
 def _print_error(message: str) -> None:
-    if not processes.shows_progress():
-        print(file=sys.stderr)  # rank 0's progress bar may stand in the line
-    print(f"{console.paint('error:', 'red', sys.stderr)} {' '.join(message.splitlines())}", file=sys.stderr)
+    with suppress(OSError):
+        if not processes.shows_progress():
+            print(file=sys.stderr)  # rank 0's progress bar may stand in the line
+        text = f"{console.paint('error:', 'red', sys.stderr)} {' '.join(message.splitlines())}"
+        print(text, file=sys.stderr, flush=True)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

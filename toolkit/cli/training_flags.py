@@ -96,14 +96,14 @@ def add_run_flags(
     add_flags(groups["network"], network_type, of_kind)
     add_flags({**groups, "": groups["optimisation"]}, TrainConfig)
     group = groups["run"]
-    group.add_argument("--label", type=_label, default=label, help="first part of the experiment's name")
+    group.add_argument("--label", type=_label, default=label, help="start of the experiment's name")
     if one_run:
         group.add_argument("--experiments_dir", default="experiments", help="folder of all experiments")
         group.add_argument(
             "--resume",
             action="store_true",
-            help="continue, or join, the experiment of these flags, whose clips, labels, folds and sounds "
-            "are compared with those that it began with",
+            help="continue or join the experiment of these flags; "
+            "clips, labels, folds and sounds are compared",
         )
         group.add_argument(
             "--init_from",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ops.errors import DataError
+from ops.errors import DataError, raise_lack
 from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.sound_files import MissingAudioError, check_header
@@ -67,6 +67,7 @@ def _probe(
         try:
             return path, check_header(path)
         except DataError as error:
+            raise_lack(error)
             return path, error
 
     with ThreadPoolExecutor(max_workers=min(16, 4 * (os.cpu_count() or 1))) as pool:

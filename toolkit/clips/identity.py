@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ops.errors import DataError
+from ops.errors import DataError, raise_lack
 from toolkit.clips.sound_files import read_audio
 
 SILENCE = 2.0**-15  # one step of 16 bits; sound that varies less is silent, whatever its offset
@@ -29,7 +29,8 @@ def sound_digest(path: Path, n_samples: int) -> str:
         pieces = [
             read_audio(path, start, PIECE_SAMPLES if len(starts) > 1 else n_samples) for start in starts
         ]
-    except DataError:
+    except DataError as error:
+        raise_lack(error)
         return ""
     audio = np.concatenate(pieces)
     if np.ptp(audio) < SILENCE:

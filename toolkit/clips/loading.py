@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,16 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ops.batching import TrainingBatches, collate_draws, pad_collate
-from ops.errors import DataError
+from ops.errors import DataError, raise_lack
 from ops.samples import AugmentationDraw, Sample
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.loader_processes import BatchLoader, prepare_loader_process
 from toolkit.clips.sound_files import read_audio
 from toolkit.system import processes
 from toolkit.system.runtime import Runtime
 
+WINDOW_SECONDS = 30  # as long as the longest clips of FSDKaggle2019
+MAX_WHOLE_SECONDS = 300  # of a clip whose windows nobody asked for; about what a batch of 32 clips holds
 # More workers than cores is the user's choice.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
 
@@ -107,6 +109,7 @@ class TrainingDataset(Dataset):
             elif self.on_device:
                 sample = replace(sample, draw=AugmentationDraw())
         except DataError as error:
+            raise_lack(error)
             return index, error
         return index, sample
 
@@ -134,12 +137,43 @@ class EvaluationDataset(Dataset):
         try:
             return index, Sample(clip.read(), clip.labels, clip.fname, clip.is_noisy)
         except DataError as error:
+            raise_lack(error)
             return index, error
+
+
+def split_into_windows(clips: Sequence[Clip], seconds: float | None) -> tuple[list[Clip], np.ndarray]:
+    """Windows of about `seconds` that cover clips longer than twice that; other clips stay whole.
+
+    The windows of a clip do not overlap and are of equal length, 2/3 of `seconds` to `seconds`. Returns
+    them and each one's clip, an index. seconds None: clips of up to MAX_WHOLE_SECONDS stay whole, longer
+    ones, which at full length might take all memory, have windows of WINDOW_SECONDS.
+    """
+    windows, owners = [], []
+    longest = max(1, int((WINDOW_SECONDS if seconds is None else seconds) * SAMPLE_RATE))
+    max_whole = 2 * longest if seconds is not None else MAX_WHOLE_SECONDS * SAMPLE_RATE
+    for index, clip in enumerate(clips):
+        count = -(-clip.n_samples // longest) if clip.n_samples > max_whole and clip.start is None else 1
+        if count == 1:
+            windows.append(clip)
+        else:
+            edges = [clip.n_samples * part // count for part in range(count + 1)]
+            windows += [
+                replace(clip, start=start, n_samples=end - start)
+                for start, end in zip(edges[:-1], edges[1:], strict=True)
+            ]
+        owners += [index] * count
+    return windows, np.array(owners, dtype=int)
+
+
+def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """(windows, classes) -> (clips, classes): of each class the highest score of a clip's windows."""
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    return np.maximum.reduceat(scores, starts, axis=0)
 
 
 def training_loader(
     dataset: TrainingDataset, batch_size: int, runtime: Runtime
-) -> tuple[DataLoader, TrainingBatches]:
+) -> tuple[BatchLoader, TrainingBatches]:
     """The loader of shuffled, augmented segments and the batches that set_epoch goes to.
 
     batch_size counts the clips of all processes; the loader gives this process's.
@@ -156,25 +190,24 @@ def make_loader(
     runtime: Runtime,
     persistent: bool = False,
     collate: Callable[[list], dict] = pad_collate,
-) -> DataLoader:
+) -> BatchLoader:
     """The loader of these batches of the data set's keys; persistent workers stay for the next pass."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=runtime.num_workers,
-        collate_fn=collate,
-        pin_memory=runtime.pin_memory,
-        worker_init_fn=_leave_process_group,
-        # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
-        # not once an epoch, and from torch's generator that would shift the dropout draws.
-        generator=torch.Generator(),
-        persistent_workers=persistent and runtime.num_workers > 0,
-    )
 
+    def make(n_processes: int, collate: Callable) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=n_processes,
+            collate_fn=collate,
+            pin_memory=runtime.pin_memory,
+            worker_init_fn=prepare_loader_process,
+            # Its own: an iterator draws a seed when it is made, with persistent workers once a run and
+            # not once an epoch, and from torch's generator that would shift the dropout draws.
+            generator=torch.Generator(),
+            persistent_workers=persistent and n_processes > 0,
+        )
 
-def _leave_process_group(worker: int) -> None:
-    """Ctrl-C and `kill -- -<group>` reach the main process alone, which then ends its workers."""
-    os.setpgrp()
+    return BatchLoader(make, runtime.num_workers, collate)
 
 
 def _clip_seed(clip: Clip) -> tuple[int, int]:

@@ -1,19 +1,16 @@
-"""A person's own recordings: the sounds among files and folders, and windows of long ones."""
+"""A person's own recordings: the sounds among files and folders, and words for scores."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from ops.errors import DataError
-from ops.sampling import SAMPLE_RATE
 from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES
-from toolkit.clips.loading import Clip
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.system import console, processes
 from toolkit.system.suggestions import nearest_path
@@ -93,36 +90,6 @@ def _files_below(folder: Path) -> list[Path]:
             folders[:] = [name for name in shown if not os.path.islink(os.path.join(root, name))]
             files += [Path(root, name) for name in sorted(names) if not name.startswith(".")]
     return files
-
-
-def split_into_windows(clips: Sequence[Clip], seconds: float | None) -> tuple[list[Clip], np.ndarray]:
-    """Windows of about `seconds` that cover clips longer than twice that; other clips stay whole.
-
-    The windows of a clip do not overlap and are of equal length, 2/3 of `seconds` to `seconds`. Returns
-    them and each one's clip, an index. seconds None: all clips stay whole.
-    """
-    if seconds is None:
-        return list(clips), np.arange(len(clips))
-    windows, owners = [], []
-    longest = max(1, int(seconds * SAMPLE_RATE))
-    for index, clip in enumerate(clips):
-        count = -(-clip.n_samples // longest) if clip.n_samples > 2 * longest else 1
-        if count == 1:
-            windows.append(clip)
-        else:
-            edges = [clip.n_samples * part // count for part in range(count + 1)]
-            windows += [
-                replace(clip, start=start, n_samples=end - start)
-                for start, end in zip(edges[:-1], edges[1:], strict=True)
-            ]
-        owners += [index] * count
-    return windows, np.array(owners, dtype=int)
-
-
-def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
-    """(windows, classes) -> (clips, classes): of each class the highest score of a clip's windows."""
-    starts = np.flatnonzero(np.diff(owners, prepend=-1))
-    return np.maximum.reduceat(scores, starts, axis=0)
 
 
 def highest_first(scores: np.ndarray, classes: Sequence[str]) -> np.ndarray:

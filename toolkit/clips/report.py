@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ops.errors import DataError
+from ops.errors import DataError, raise_lack
 from ops.sampling import SAMPLE_RATE
 from toolkit.clips.cells import split_labels, unknown_labels
 from toolkit.clips.checks import clip_path
@@ -276,6 +276,7 @@ def _clip_problems(
         try:
             return examine(path)
         except DataError as error:
+            raise_lack(error)
             kind = KIND_OF_ERROR.get(type(error), "unreadable")
             detail = str(error).removeprefix(f"{path}: ") if KINDS[kind].detailed else str(error)
             return _Examined([(kind, detail)])

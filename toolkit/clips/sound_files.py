@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ops.errors import DataError
+from ops.errors import DataError, raise_lack
 from ops.sampling import SAMPLE_RATE
 from toolkit.clips.chunked_files import (
     survey_aiff,
@@ -151,8 +151,8 @@ def check_header(path: str | Path) -> int:
                 clip.read(0, None)
             except OverscaleAudioError:
                 raise
-            except DataError:  # as of samples that are not finite: told where the clip is read
-                pass
+            except DataError as error:  # as of samples that are not finite: told where the clip is read
+                raise_lack(error)
         return clip.header().n_samples
 
 

@@ -6,7 +6,6 @@ its own folders, leaves them, and touches no others.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from toolkit.download.archives import DamagedArchive, RefusedArchive, open_archi
 from toolkit.download.http import RemoteFile, fetch
 from toolkit.system import console
 from toolkit.system.files import disk_errors, read_json, write_json
+from toolkit.system.locks import take_lock
 
 MARK = ".release.json"
 ARCHIVES = "archives"
@@ -44,13 +44,11 @@ class Release:
             self.archives.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.output_dir, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not take_lock(descriptor, self.output_dir / ARCHIVES):
                 raise DataError(
                     f"{self.output_dir}: another process is downloading into it; wait for it, or choose "
                     "another --output_dir"
-                ) from error
+                )
             try:
                 yield
             finally:

@@ -13,9 +13,9 @@ from ops.errors import DataError
 from ops.logits import sigmoid
 from toolkit.clips.checks import probe_clips, probe_files
 from toolkit.clips.identity import sound_digest
-from toolkit.clips.loading import Clip
+from toolkit.clips.loading import Clip, join_windows, split_into_windows
 from toolkit.clips.problems import MAX_NAMED
-from toolkit.clips.recordings import find_sounds, join_windows, split_into_windows
+from toolkit.clips.recordings import find_sounds
 from toolkit.clips.tables import column_of, read_table, write_table
 from toolkit.prediction.ensemble import FoldNetworks, NetworkBuilder, load_networks
 from toolkit.prediction.shards import ShardedScorer, remove_shards
@@ -78,7 +78,7 @@ class PredictionOptions:
 
     Attributes:
         batch_size: clips of 10 s per batch; of shorter ones more.
-        window_seconds: longer clips are scored in windows, see toolkit.clips.recordings; None: as a whole.
+        window_seconds: longer clips are scored in windows, see split_into_windows; None: very long ones.
         out_of_fold: a clip is scored only by the folds that did not train on it, where there are such.
         adapt_batch_norm: networks take BatchNorm's statistics from the clips that they predict.
     """

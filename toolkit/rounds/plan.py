@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shlex
 from collections.abc import Iterator, Sequence
@@ -26,8 +25,8 @@ from ops.folds import split_holdout
 from ops.relabeling import check_count, check_mode
 from toolkit.clips.tables import read_table
 from toolkit.runs.config import InitFrom, RunConfig, SubmissionConfig
-from toolkit.runs.experiment import lock_file
 from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from toolkit.system.locks import lock_file, take_lock
 from toolkit.system.options import option
 
 
@@ -236,13 +235,11 @@ class RoundsDirectory:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
         with lock_file(self.path / ".lock") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not take_lock(file, file.name):
                 raise DataError(
                     f"{self.path}: another process is at work on these rounds; wait for it, or give another "
                     "--rounds_dir"
-                ) from error
+                )
             for folder in (self.path, self.path / "predictions", self.path / "tables"):
                 remove_leftovers(folder)
             yield

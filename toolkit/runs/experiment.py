@@ -7,19 +7,20 @@ What it begins with is written by toolkit.runs.records.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ops.errors import DataError
 from toolkit.runs.config import RunConfig, read_config
 from toolkit.system import console, processes
 from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from toolkit.system.locks import lock_file, take_lock
 from toolkit.system.suggestions import nearest_path
+
+PATIENCE_SECONDS = 60  # for a lock that is held while small files are written
 
 
 class Experiment:
@@ -166,7 +167,8 @@ class Experiment:
             return
         console.note(message)
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
-        with disk_errors(self.path("log")), open(self.path("log"), "a", encoding="utf-8") as file:
+        path = self.path("log")
+        with disk_errors(path), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line)  # one write to a file opened for appending: lines of processes do not mix
 
     def results(self) -> dict[str, Any]:
@@ -217,8 +219,14 @@ class Experiment:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the experiment's lock: short, around reading and writing shared files."""
-        with lock_file(self.path(".lock")) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        path = self.path(".lock")
+        with lock_file(path) as file:
+            if not take_lock(file, path, PATIENCE_SECONDS):
+                raise DataError(
+                    f"{path}: another process has held this lock for {PATIENCE_SECONDS} seconds, which takes "
+                    "milliseconds at most; look for one that is stopped or stuck (fuser), end it, and run "
+                    "again with --resume"
+                )
             yield
 
     @contextmanager
@@ -226,13 +234,11 @@ class Experiment:
         """Holds a fold's lock; DataError where another process trains the same fold."""
         self.prepare_fold(fold)
         with lock_file(self.path("checkpoints", f"fold_{fold}", ".lock")) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not take_lock(file, file.name):
                 raise DataError(
                     f"{self.directory}: another process is training fold {fold}; wait for it, or give "
                     "other --folds"
-                ) from error
+                )
             remove_leftovers(self.checkpoint(fold, "last").parent)
             remove_leftovers(self.path("history"), f"fold_{fold}.csv")
             for part in ("val", "holdout", "test"):
@@ -249,29 +255,3 @@ def _wrong_results(path: Path, expected: str, found: Any) -> DataError:
         f"{path}: expected an experiment's results, {expected}, found {str(found)[:80]!r}; restore the file, "
         "or remove it: --resume records finished folds anew"
     )
-
-
-_open_locks: set[IO[str]] = set()
-
-
-@contextmanager
-def lock_file(path: Path) -> Iterator[IO[str]]:
-    """An open file to lock. The lock ends with this process, however that ends."""
-    with disk_errors(path):
-        file = open(path, "a")  # noqa: SIM115
-    _open_locks.add(file)
-    try:
-        yield file
-    finally:
-        _open_locks.discard(file)
-        file.close()
-
-
-def _drop_inherited_locks() -> None:
-    """A forked loader worker that outlives a killed run must not keep its locks."""
-    for file in _open_locks:
-        os.close(file.fileno())
-    _open_locks.clear()
-
-
-os.register_at_fork(after_in_child=_drop_inherited_locks)

@@ -6,7 +6,7 @@ validation_folds.csv    the fold that validates each curated clip: all others tr
 noisy_folds.csv         the folds that train on each noisy clip, or on others of its group or sound
 skipped_clips.csv       clips that are left out, and why
 command, commit_hash    command lines and commits that worked on it, in order
-sessions.csv            when, and under which versions, on which device
+sessions.csv            when, and under which versions, on which device, processor and number of threads
 
 Beside each CSV table that a run writes stands its digest, .<name>.sum: what reads the table notices one that
 was cut short. Tables of earlier versions have none and are read as they are.
@@ -184,13 +184,30 @@ def _record_session(experiment: Experiment, device: torch.device) -> None:
         "cuda": str(torch.version.cuda or ""),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
-    write_table(path, pd.concat([earlier, pd.DataFrame([session])], ignore_index=True), with_sum=True)
+    machine = {"threads": str(torch.get_num_threads()), "cpu": cpu_name()}
+    row = pd.DataFrame([session | machine])
+    write_table(path, pd.concat([earlier, row], ignore_index=True).fillna(""), with_sum=True)
     if len(earlier):
-        first = earlier.iloc[0].to_dict()
-        differing = [name for name in list(session)[2:] if session[name] != first.get(name)]
+        # Other threads, or another processor's instructions, sum in another order.
+        compared = session | machine if device.type == "cpu" else session
+        first = {name: value for name, value in earlier.iloc[0].items() if value or name not in machine}
+        differing = [name for name in list(compared)[2:] if compared[name] != first.get(name, compared[name])]
         if differing:
-            found = ", ".join(f"{name} {first.get(name)} then, {session[name]} now" for name in differing)
-            experiment.log(f"warning: resumed under other versions than it began with ({found})")
+            found = ", ".join(f"{name} {first[name]} then, {compared[name]} now" for name in differing)
+            experiment.log(
+                f"warning: resumed under other versions or on another machine than it began with ({found}); "
+                "results may differ in the last digits from those of a run that was never stopped"
+            )
+
+
+def cpu_name() -> str:
+    """The processor by its name; empty where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def code_version() -> tuple[str, bool]:

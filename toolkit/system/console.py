@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, TextIO
 
 from tqdm import tqdm as Bar
@@ -14,6 +15,7 @@ from tqdm import tqdm as Bar
 _CODES = {"bold": "1", "red": "31", "yellow": "33"}
 _LINE_SECONDS = 60
 _quiet, _bars = False, True
+_warned: set[str] = set()
 
 
 def set_quiet(quiet: bool, bars: bool = True) -> None:
@@ -34,7 +36,33 @@ def note(message: str) -> None:
 
 def warn(message: str) -> None:
     """Prints a warning to stderr, with --quiet, too: something is wrong with what was given."""
-    Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
+    with suppress(OSError):  # a full disk below a log of warnings is no reason to end
+        Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
+
+
+def warn_once(message: str) -> None:
+    """Warns, but not of the same again in this process."""
+    if message not in _warned:
+        _warned.add(message)
+        warn(message)
+
+
+def prepare_streams() -> None:
+    """Makes printing safe: what an output cannot encode is escaped, and a closed one leads nowhere.
+
+    (Files would take the handle of a closed one, and what libraries print would go into them.)
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free handle: this one
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Lines(Bar):
@@ -52,7 +80,8 @@ class _Lines(Bar):
     def display(self, *_: Any, **__: Any) -> None:
         if time.monotonic() - self._last >= _LINE_SECONDS:
             self._last = time.monotonic()
-            print(self, file=sys.stderr, flush=True)
+            with suppress(OSError):
+                print(self, file=sys.stderr, flush=True)
 
     def clear(self, *_: Any, **__: Any) -> None:
         """Nothing stands in the line that notes are written to."""

@@ -5,7 +5,6 @@ And files that went bad since: digests beside tables, the checksums inside zip a
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import glob
@@ -16,12 +15,21 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from ops.errors import DataError
+from toolkit.system import console
 from toolkit.system.suggestions import nearest_path
+
+TOO_MANY_FILES = "raise the limit of open files (ulimit -n 4096) or lower --num_workers"
+_NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # by some file systems: fsync
+_REMEDIES = {
+    errno.EFBIG: "Raise the limit of a file's size (ulimit -f unlimited)",
+    errno.EMFILE: TOO_MANY_FILES.capitalize(),
+    errno.ENFILE: TOO_MANY_FILES.capitalize(),
+}
 
 
 @contextmanager
@@ -32,7 +40,8 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); what was complete before is unchanged. "
-            "Make room or choose another folder, then run again (a training run with --resume)"
+            f"{_REMEDIES.get(error.errno, 'Make room or choose another folder')}, then run again (a training "
+            "run with --resume)"
         ) from error
 
 
@@ -41,7 +50,8 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
 
     Whatever happens, `path` holds its old content or the new one, whole. A symbolic link stays, what it
     leads to is written. What killed writers of the same file left beside it goes. Raises DataError where the
-    folder cannot be written or the disk is full.
+    folder cannot be written or the disk is full, and never once the new content is there. A file system that
+    cannot set permissions or flush gives a warning at most.
     """
     path = Path(path)
     if os.path.exists(path) and not os.path.isfile(path):
@@ -56,18 +66,44 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], None]) -> No
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
                 file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_UMASK)
-                os.fsync(file.fileno())
+                with suppress(OSError):  # CIFS and FUSE decide on permissions themselves
+                    os.fchmod(file.fileno(), 0o666 & ~_UMASK)
+                _flush_file(file.fileno(), path)
                 os.replace(temporary, target)  # its lock holds until it has its name
             temporary = None
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
         finally:
             if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+                with suppress(OSError):
+                    os.unlink(temporary)
+    _flush_folder(target.parent)
+
+
+def _flush_file(descriptor: int, path: Path) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        _warn_of_power_cuts(path.parent, error)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a renaming last; it has happened, and is seen by all, without that, too."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        _warn_of_power_cuts(folder, error)
+
+
+def _warn_of_power_cuts(folder: Path, error: OSError) -> None:
+    console.warn_once(
+        f"{folder}: files are written there, but cannot be flushed to disk ({error.strerror or error}); a "
+        "power cut may take the newest"
+    )
 
 
 def _end_of_links(path: Path) -> Path:
@@ -92,7 +128,7 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
     """
     pattern = f"{glob.escape(_prefix(name))}*.tmp" if name else ".*.tmp"
     for leftover in folder.glob(pattern):
-        with contextlib.suppress(OSError):  # locked, gone, or on a disk without locks
+        with suppress(OSError):  # locked, gone, or on a disk without locks
             descriptor = os.open(leftover, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +145,7 @@ def _new_temporary(target: Path) -> tuple[int, str]:
     """An open file beside the target, locked, so that no other writer takes it for a leftover."""
     while True:
         descriptor, path = tempfile.mkstemp(prefix=_prefix(target.name), suffix=".tmp", dir=target.parent)
-        with contextlib.suppress(OSError):  # a disk without locks
+        with suppress(OSError):  # a disk without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.path.exists(path):
             return descriptor, path
@@ -117,8 +153,11 @@ def _new_temporary(target: Path) -> tuple[int, str]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes text as UTF-8, whole or not at all."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Writes text as UTF-8, whole or not at all.
+
+    Bytes of a file's name that are no UTF-8 are escaped, as in JSON: \\udce9 is read back as it was.
+    """
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -160,7 +199,7 @@ def write_with_sum(path: str | Path, write: Callable[[IO[bytes]], None]) -> None
     path, content = Path(path), io.BytesIO()
     write(content)
     digests = [hashlib.sha256(content.getbuffer()).hexdigest()]
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         digests.insert(0, _digest(path))
     write_text(sum_path(path), "\n".join(digests) + "\n")
     write_atomically(path, lambda file: file.write(content.getbuffer()))

@@ -35,6 +35,10 @@ def _interrupt_again(dropped: sys.UnraisableHookArgs) -> None:
     again.start()
 
 
+class LoaderLost(Interrupted):
+    """A process that loads clips was ended by the system; the message says which and what to do."""
+
+
 class StopRequest:
     """Within `with StopRequest() as stop:` the two signals set a flag that stop.check() raises on.
 

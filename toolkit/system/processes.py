@@ -268,7 +268,7 @@ def _on_store(ask: Callable) -> Any:
 
 def _leave_word(error: Exception) -> None:
     """The others lose contact with this process in a moment: here they find why."""
-    lines = [] if isinstance(error, Interrupted) else getattr(error, "lines", [str(error)])
+    lines = [] if type(error) is Interrupted else getattr(error, "lines", [str(error)])
     _on_store(lambda store: store.set("ended", json.dumps(lines)))
 
 

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ops.errors import DataError
+from toolkit.clips.loader_processes import BatchLoader
 from toolkit.clips.loading import Clip, Segments, TrainingDataset, make_loader
 from toolkit.runs.config import RunConfig
 from toolkit.system import processes
@@ -34,14 +34,14 @@ MAX_CLIPS = 2048  # to predict; by then the statistics have settled
 REFRESHING_CLIPS = 256  # after each epoch
 
 
-def refreshing_loader(clips: Sequence[Clip], config: RunConfig, fold: int, runtime: Runtime) -> DataLoader:
+def refreshing_loader(clips: Sequence[Clip], config: RunConfig, fold: int, runtime: Runtime) -> BatchLoader:
     """Batches of up to REFRESHING_CLIPS of a fold's training clips, for refresh_head after every epoch."""
     dataset, batches = _segments(clips, config, fold, REFRESHING_CLIPS)
     return make_loader(dataset, batches, runtime, persistent=True)
 
 
 def refresh_head(
-    model: nn.Module, loader: DataLoader, device: torch.device, stop: StopRequest | None = None
+    model: nn.Module, loader: BatchLoader, device: torch.device, stop: StopRequest | None = None
 ) -> None:
     """Recomputes the statistics of the last group of norms, the others stay as they are.
 
@@ -104,7 +104,7 @@ def _segments(
 def _recompute_statistics(
     model: nn.Module,
     groups: Sequence[list[nn.Module]],
-    loader: DataLoader,
+    loader: BatchLoader,
     device: torch.device,
     stop: StopRequest | None,
 ) -> int:

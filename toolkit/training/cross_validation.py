@@ -149,4 +149,9 @@ def _write_hparams(experiment: Experiment, n_finished: int) -> None:
     known = {name: value for name, value in metrics.items() if value is not None}
     with experiment.locked():
         folder = experiment.path("summaries", "hparams")
-        write_hparams(folder, experiment.config.settings(), known, n_finished)
+        # A path's bytes need not be UTF-8, TensorBoard's texts must.
+        settings = {
+            name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+            for name, value in experiment.config.settings().items()
+        }
+        write_hparams(folder, settings, known, n_finished)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ops.batching import batches_by_length, rank_slice
 from ops.errors import DataError
 from ops.metrics import lwlrap_class_parts, lwlrap_parts_of_tensors
-from toolkit.clips.loading import Clip, EvaluationDataset, make_loader
+from toolkit.clips.loader_processes import BatchLoader
+from toolkit.clips.loading import Clip, EvaluationDataset, join_windows, make_loader, split_into_windows
 from toolkit.system import processes
 from toolkit.system.console import progress
 from toolkit.system.interruption import StopRequest
@@ -26,20 +26,24 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets), both (batch, cla
 
 @dataclass(frozen=True)
 class Portion:
-    """This process's clips of a table of n_clips: rows of the table, in the order of their loader."""
+    """This process's clips of a table of n_clips: rows of the table, in the order of their loader.
+
+    owners: where very long clips are cut into windows, which then are the rows, (rows,) each one's clip.
+    """
 
     n_clips: int
     rows: list[int]
-    loader: DataLoader
+    loader: BatchLoader
+    owners: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a table of clips.
+    """Scores of a table of clips; of one that is cut into windows the highest of each class.
 
     Attributes:
         logits: (models, clips, classes) float32 in the table's order; NaN: clips that cannot be read.
-        loss: the first model's mean loss; NaN where none was asked for.
+        loss: the first model's mean loss, in which each window counts; NaN where none was asked for.
         errors: of the clips that cannot be read, by row.
     """
 
@@ -49,9 +53,15 @@ class Evaluation:
 
 
 def portion_of(clips: Sequence[Clip], batch_size: int, runtime: Runtime, persistent: bool = False) -> Portion:
-    """The batches are those of a single process, dealt out; persistent where they are scored many times."""
-    batches = batches_by_length([clip.n_samples for clip in clips], batch_size)
-    return portion_of_batches(clips, batches[processes.rank() :: processes.world_size()], runtime, persistent)
+    """The batches are those of a single process, dealt out; persistent where they are scored many times.
+
+    Clips longer than MAX_WHOLE_SECONDS are scored in windows, see split_into_windows.
+    """
+    windows, owners = split_into_windows(clips, None)
+    batches = batches_by_length([window.n_samples for window in windows], batch_size)
+    own = batches[processes.rank() :: processes.world_size()]
+    portion = portion_of_batches(windows, own, runtime, persistent)
+    return portion if len(windows) == len(clips) else replace(portion, owners=owners)
 
 
 def portion_of_batches(
@@ -87,7 +97,7 @@ class Evaluator:
         self.loss_fn, self.stop = loss_fn, stop
 
     @torch.inference_mode()
-    def score(self, loader: DataLoader, description: str) -> Evaluation:
+    def score(self, loader: BatchLoader, description: str) -> Evaluation:
         """Scores the clips of an evaluation loader."""
         n_clips = len(loader.dataset)
         logits = np.full((len(self.models), n_clips, self.n_classes), np.nan, dtype=np.float32)
@@ -136,7 +146,11 @@ class Evaluator:
             all_errors |= part_errors
             if n:
                 loss_sum, n_in_all = loss_sum + loss * n, n_in_all + n
-        return Evaluation(merged, loss_sum / n_in_all if n_in_all else math.nan, all_errors)
+        loss = loss_sum / n_in_all if n_in_all else math.nan
+        if portion.owners is not None:
+            merged = np.stack([join_windows(of_model, portion.owners) for of_model in merged])
+            all_errors = {int(portion.owners[row]): error for row, error in all_errors.items()}
+        return Evaluation(merged, loss, all_errors)
 
     def _scores(self, signal: Tensor, lengths: Tensor) -> Tensor:
         """(models, batch, classes) logits; models of equal front_end_key share one pass of the front end."""

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ops.batch_augmentation import to_device
 from ops.batching import TrainingBatches
@@ -25,6 +24,7 @@ from ops.metrics import lwlrap
 from ops.optimization import learning_rates, make_optimizer
 from ops.transforms import Augmentation
 from toolkit.clips.checks import raise_if_any
+from toolkit.clips.loader_processes import BatchLoader
 from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.splits import Splits
@@ -115,7 +115,7 @@ def _epoch_of_trained(experiment: Experiment, fold: int) -> int | None:
 class DeviceBatches:
     """A loader's batches on the device, augmented there; `order` says which batches an epoch has."""
 
-    def __init__(self, loader: DataLoader, order: TrainingBatches, device: torch.device):
+    def __init__(self, loader: BatchLoader, order: TrainingBatches, device: torch.device):
         self.loader, self.order, self.device = loader, order, device
 
     def __iter__(self) -> Iterator[dict]:
@@ -241,7 +241,7 @@ class _FoldTraining:
         self.trainer.last_saved = f"the last good state is in {path}; "
 
 
-def _training_batches(job: FoldJob) -> tuple[DataLoader, TrainingBatches]:
+def _training_batches(job: FoldJob) -> tuple[BatchLoader, TrainingBatches]:
     """The fold's augmented training clips."""
     config = job.experiment.config
     train = config.train

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import DataError
-from toolkit.clips.loading import Clip
-from toolkit.clips.recordings import find_sounds, in_words, join_windows, split_into_windows
+from toolkit.clips.loading import Clip, join_windows, split_into_windows
+from toolkit.clips.recordings import find_sounds, in_words
 
 
 def touch(*paths) -> None:

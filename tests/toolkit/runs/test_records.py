@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 
 import train_2d_cnn
 from ops.errors import DataError
@@ -81,3 +82,33 @@ def test_a_run_that_began_with_something_else_is_not_resumed(
     sum_path(path).unlink(missing_ok=True)  # as in earlier versions
     with pytest.raises(DataError, match=expected):
         train_2d_cnn.main(training_flags("--folds", "1", "--resume", epochs=1))
+
+
+def test_resumed_with_other_threads_is_told(training_flags, only_experiment, capsys):
+    """Sums over them differ in the last digits."""
+    flags = training_flags("--folds", "0", epochs=1)
+    train_2d_cnn.main(flags)
+    train_2d_cnn.main([*flags, "--resume"])
+    assert "another machine" not in capsys.readouterr().out
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        train_2d_cnn.main([*flags, "--resume"])
+    finally:
+        torch.set_num_threads(before)
+    assert f"threads {before} then, {before + 1} now" in capsys.readouterr().out
+    sessions = pd.read_csv(only_experiment() / "sessions.csv")
+    assert sessions["threads"].tolist() == [before, before, before + 1] and sessions["cpu"].notna().all()
+
+
+def test_sessions_of_earlier_versions_are_not_compared_with_what_they_lack(
+    training_flags, only_experiment, capsys
+):
+    flags = training_flags("--folds", "0", epochs=1)
+    train_2d_cnn.main(flags)
+    path = only_experiment() / "sessions.csv"
+    pd.read_csv(path).drop(columns=["threads", "cpu"]).to_csv(path, index=False)
+    sum_path(path).unlink()
+    for _ in range(2):
+        train_2d_cnn.main([*flags, "--resume"])
+    assert "another machine" not in capsys.readouterr().out
