@@ -16,7 +16,8 @@ import argparse
 
 from toolkit.cli.parser import COUNT, EXIT_DATA, make_parser, number, output_path, parsed_by, run_script
 from toolkit.clips.problems import count_errors, summary, table_of
-from toolkit.clips.report import Source, check_sources
+from toolkit.clips.report import check_sources
+from toolkit.clips.sources import Source
 from toolkit.clips.tables import write_table
 from toolkit.system import console
 

@@ -11,18 +11,10 @@ from ops.errors import DataError, raise_lack
 from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.sound_files import MissingAudioError, check_header
+from toolkit.clips.sources import clip_path
 from toolkit.system import processes
 from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
-
-
-def clip_path(data_dir: str | Path, fname: str) -> Path:
-    """The clip's file. Raises DataError where fname leads out of data_dir (absolute, .., link)."""
-    root = os.path.realpath(data_dir)
-    path = os.path.join(data_dir, fname)
-    if "\0" in fname or not os.path.realpath(path).startswith(os.path.join(root, "")):
-        raise DataError(f"{fname!r} leads out of its folder {data_dir}; expected a file inside it")
-    return Path(path)
 
 
 def probe_clips(

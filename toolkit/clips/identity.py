@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
 from ops.errors import DataError, raise_lack
-from toolkit.clips.sound_files import read_audio
 
 SILENCE = 2.0**-15  # one step of 16 bits; sound that varies less is silent, whatever its offset
 PIECES, PIECE_SAMPLES = 3, 2048
 
 
-def sound_digest(path: Path, n_samples: int) -> str:
+def sound_digest(read: Callable[[int, int], np.ndarray], n_samples: int) -> str:
     """16 hex digits that clips of the same sound share; empty for silence and for what cannot be read.
 
     Of the clip's length and of three pieces of 2,048 samples, at a quarter, the middle and three quarters of
     it (of a shorter clip of all), at 44,100 Hz and rounded to 16 bits: the same in any lossless format.
     Silent clips of one length all sound alike: they are not the same recording.
+
+    Args:
+        read: gives the clip's samples from a start on, so many, or raises DataError.
+        n_samples: the clip's length.
     """
     starts = [n_samples * (piece + 1) // (PIECES + 1) for piece in range(PIECES)]
     if n_samples <= PIECES * PIECE_SAMPLES:
         starts = [0]
     try:
-        pieces = [
-            read_audio(path, start, PIECE_SAMPLES if len(starts) > 1 else n_samples) for start in starts
-        ]
+        pieces = [read(start, PIECE_SAMPLES if len(starts) > 1 else n_samples) for start in starts]
     except DataError as error:
         raise_lack(error)
         return ""

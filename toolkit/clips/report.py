@@ -5,65 +5,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
-import numpy as np
-
-from ops.errors import DataError, raise_lack
-from ops.sampling import SAMPLE_RATE
+from ops.errors import DataError
 from toolkit.clips.cells import split_labels, unknown_labels
-from toolkit.clips.checks import clip_path
+from toolkit.clips.clip_problems import Examined, clip_problems, doubles, examine, unlisted_files
 from toolkit.clips.doubtful_labels import doubtful_labels
-from toolkit.clips.identity import SILENCE, sound_digest
+from toolkit.clips.identity import sound_digest
 from toolkit.clips.labels import load_class_map
-from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
 from toolkit.clips.sound_files import (
-    EmptyAudioError,
-    MissingAudioError,
-    OverscaleAudioError,
-    PartialAudioError,
     check_header,
     read_audio,
-    read_clip,
 )
+from toolkit.clips.sources import Source
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import column_of, has_column, is_weight, read_table, scan_table
-from toolkit.system.console import progress
 from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
 KNOWN_BAD_CLIPS = Path(__file__).resolve().parents[2] / "data" / "known_bad_clips.csv"
-KIND_OF_ERROR = {
-    MissingAudioError: "missing",
-    EmptyAudioError: "empty",
-    PartialAudioError: "decoded in part",
-    OverscaleAudioError: "beyond full scale",
-}
-
-
-@dataclass
-class Source:
-    """A table and the folder of its clips; check_sources fills in the cells of its sound rows."""
-
-    table: str
-    data_dir: str
-    role: str  # "curated", "noisy" or "test"
-    labels: dict[str, str] = field(default_factory=dict)  # fname -> label cell
-    clips: dict[str, tuple[Path, int]] = field(default_factory=dict)  # usable ones: path, samples
-    is_whole: bool = False  # the table could be read to its end
-    drop_known_bad: bool = False
-    dropped: dict[str, str] = field(default_factory=dict)  # rows left out so: fname -> what is wrong
-    group_column: str | None = None  # None: "group", where there is such a column
-    fold_column: str | None = None  # likewise "fold"; of curated tables alone
-    groups: dict[str, str] = field(default_factory=dict)  # fname -> what its clip belongs to
-    folds: dict[str, int] = field(default_factory=dict)  # fname -> the fold that validates it, as given
-    sounds: dict[str, str] = field(default_factory=dict)  # fname -> digest of its sound, of usable clips
 
 
 def check_sources(
@@ -93,9 +57,9 @@ def check_sources(
     for source in sources:
         if source.role == "curated" and source.is_whole:
             problems += _small_classes(source, class_map, n_folds)
-    problems += _clip_problems(sources, lambda path: _examine(path, n_fft), n_threads)
+    problems += clip_problems(sources, lambda path: examine(path, n_fft), n_threads)
     problems += doubles(sources)
-    problems += _unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
+    problems += unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
     return in_order(problems)
 
 
@@ -108,12 +72,12 @@ def check_headers(
     `decode` every sample is read, which takes as long as an epoch's reading.
     """
 
-    def probe(path: Path) -> _Examined:
+    def probe(path: Path) -> Examined:
         n_samples = len(read_audio(path)) if decode else check_header(path)
-        return _Examined([], path, n_samples, sound_digest(path, n_samples))
+        return Examined([], path, n_samples, sound_digest(partial(read_audio, path), n_samples))
 
     problems = _table_problems(sources, class_map, n_folds)
-    problems += _clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
+    problems += clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
     return in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
 
 
@@ -247,131 +211,6 @@ def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: in
         if count < n_folds:
             detail = f"{name!r} has {count} {what} for {n_folds} folds"
             yield Problem("class with fewer clips than folds", source.table, "", detail)
-
-
-@dataclass(frozen=True)
-class _Examined:
-    """What a clip's file shows: (kind, detail) of its problems, its samples' number and digest."""
-
-    found: list[tuple[str, str]]
-    path: Path | None = None
-    n_samples: int = 0
-    sound: str = ""
-
-
-def _clip_problems(
-    sources: Sequence[Source], examine: Callable[[Path], _Examined], n_threads: int
-) -> list[Problem]:
-    """Problems of every clip's file."""
-    readable = [source for source in sources if os.path.isdir(source.data_dir)]
-    jobs = [(source, fname) for source in readable for fname in source.labels]
-    problems: list[Problem] = []
-
-    def run(job: tuple[Source, str]) -> _Examined:
-        source, fname = job
-        try:
-            path = clip_path(source.data_dir, fname)
-        except DataError as error:
-            return _Examined([("unsafe fname", str(error))])
-        try:
-            return examine(path)
-        except DataError as error:
-            raise_lack(error)
-            kind = KIND_OF_ERROR.get(type(error), "unreadable")
-            detail = str(error).removeprefix(f"{path}: ") if KINDS[kind].detailed else str(error)
-            return _Examined([(kind, detail)])
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        results = progress(pool.map(run, jobs), total=len(jobs), desc="checking clips", unit="clip", delay=2)
-        for (source, fname), examined in zip(jobs, results, strict=True):
-            problems += [Problem(kind, source.table, fname, detail) for kind, detail in examined.found]
-            if examined.path is not None:
-                source.clips[fname] = examined.path, examined.n_samples
-                source.sounds[fname] = examined.sound
-    return _with_hints(problems, readable)
-
-
-def doubles(sources: Sequence[Source]) -> Iterator[Problem]:
-    """Clips that sound the same as one before them, and groups that training and test clips share."""
-    first: dict[str, tuple[Source, str]] = {}
-    for source in sorted(sources, key=lambda source: source.role == "test"):
-        for fname, sound in source.sounds.items():
-            if not sound:
-                continue
-            twin, name = first.setdefault(sound, (source, fname))
-            if (twin, name) == (source, fname):
-                continue
-            kind = "same audio under several names"
-            if source.role == "test" and twin.role != "test":
-                kind = "same audio in training and test"
-            elif source.role != "test" and {*split_labels(source.labels[fname])} != {
-                *split_labels(twin.labels[name])
-            }:
-                kind = "same audio with other labels"
-            yield Problem(kind, source.table, fname, f"as {name!r} of {twin.table}")
-    trained = {group for source in sources if source.role != "test" for group in source.groups.values()}
-    for source in sources:
-        if source.role == "test":
-            for group in sorted(trained & set(source.groups.values())):
-                yield Problem("group in training and test", source.table, "", f"{group!r}")
-
-
-def _with_hints(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """The problems, those of missing clips with what file may be meant; folders are listed only for these."""
-    folders = {source.table: os.path.realpath(source.data_dir) for source in sources}
-    names: dict[str, FolderNames] = {}
-    told = []
-    for problem in problems:
-        if problem.kind == "missing":
-            folder = folders[problem.table]
-            names[folder] = names.get(folder) or FolderNames(folder)
-            hint = names[folder].hint(problem.fname)
-            detail = f"{problem.detail} ({hint})" if hint else problem.detail
-            problem = replace(problem, hint=hint, detail=detail)
-        told.append(problem)
-    return told
-
-
-def _examine(path: Path, n_fft: int | None) -> _Examined:
-    """Everything about a clip."""
-    header, audio = read_clip(path)
-    found = []
-    silent = bool(np.ptp(audio) < SILENCE)
-    if silent:
-        found.append(("silent", f"all its {len(audio)} samples are {audio[0]:.4g}"))
-    if n_fft is not None and len(audio) < n_fft:
-        found.append(("shorter than one window", f"{len(audio)} of {n_fft} samples"))
-    if header.sample_rate != SAMPLE_RATE:
-        found.append(("other sample rate", f"{header.sample_rate} Hz"))
-    if header.channels > 1:
-        found.append(("several channels", f"{header.channels} channels"))
-    if header.surplus:
-        found.append(("holds more than is read", header.surplus))
-    # Silent clips of one length are all the same: they have no digest.
-    sound = "" if silent else hashlib.blake2b(audio.data).hexdigest()
-    return _Examined(found, path, len(audio), sound)
-
-
-def _unlisted_files(sources: Sequence[Source], listed: set[str]) -> Iterator[Problem]:
-    """Files of the folders that no table lists; folders may be shared, or lie within each other."""
-    folders: dict[str, list[Source]] = {}
-    for source in sources:
-        folders.setdefault(os.path.realpath(source.data_dir), []).append(source)
-        paths = [os.path.join(source.data_dir, fname) for fname in source.labels if "\0" not in fname]
-        listed |= {os.path.realpath(path) for path in [source.table, *paths]}
-    for folder, owners in folders.items():
-        if not all(source.is_whole for source in owners):
-            continue
-        tables = ", ".join(source.table for source in owners)
-        for parent, folders_below, names in os.walk(folder):
-            folders_below[:] = [name for name in folders_below if not name.startswith(".")]
-            for name in sorted(names):
-                path = os.path.join(parent, name)
-                real = os.path.realpath(path)
-                if not name.startswith(".") and real not in listed:  # hidden files are the system's
-                    listed.add(real)
-                    fname = os.path.relpath(path, folder)
-                    yield Problem("file that is not in the table", tables, fname, f"in {folder}")
 
 
 def known_bad_clips(fnames: Iterable[str], must_exist: bool = False) -> dict[str, str]:

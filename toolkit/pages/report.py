@@ -11,8 +11,8 @@ import numpy as np
 from ops.errors import DataError
 from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 from ops.relabeling import label_margins
-from toolkit.clips.checks import clip_path
 from toolkit.clips.recordings import highest_first
+from toolkit.clips.sources import clip_path
 from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.template import build_page
 from toolkit.runs.experiment import Experiment

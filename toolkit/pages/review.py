@@ -17,8 +17,8 @@ import pandas as pd
 from ops.errors import DataError
 from ops.relabeling import label_margins
 from toolkit.clips.cells import split_labels
-from toolkit.clips.checks import clip_path
 from toolkit.clips.labels import class_index, encode_labels
+from toolkit.clips.sources import clip_path
 from toolkit.clips.tables import has_column, read_table
 from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.report import top_scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from toolkit.clips.identity import sound_digest
 from toolkit.clips.loading import Clip, join_windows, split_into_windows
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.recordings import find_sounds
+from toolkit.clips.sound_files import read_audio
 from toolkit.clips.tables import column_of, read_table, write_table
 from toolkit.prediction.ensemble import FoldNetworks, NetworkBuilder, load_networks
 from toolkit.prediction.shards import ShardedScorer, remove_shards
@@ -57,7 +59,7 @@ class ClipsToPredict:
         groups = column_of(self.source, group_column)
         marks = [[("group", groups[fname])] if groups.get(fname) else [] for fname in self.fnames]
         for row in self.readable_rows:
-            sound = sound_digest(self.paths[row], self.lengths[row])
+            sound = sound_digest(partial(read_audio, self.paths[row]), self.lengths[row])
             if sound:
                 marks[row].append(("sound", sound))
         return marks

@@ -9,11 +9,13 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.folds import split_holdout
+from toolkit.clips.clip_problems import doubles
 from toolkit.clips.identity import joined_groups
 from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.loading import Clip
 from toolkit.clips.problems import KINDS, MAX_NAMED, lines_by_kind, raise_problems
-from toolkit.clips.report import Source, check_headers, doubles, known_bad_clips
+from toolkit.clips.report import check_headers, known_bad_clips
+from toolkit.clips.sources import Source
 from toolkit.clips.splits import Division, Splits, divide
 from toolkit.clips.tables import read_weights
 from toolkit.runs.config import DataConfig, SubmissionConfig

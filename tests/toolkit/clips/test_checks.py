@@ -7,9 +7,10 @@ import soundfile
 from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
 from sounds import NOISE, STEPS, encoded, patched
-from toolkit.clips.checks import clip_path, probe_clips, raise_if_any
-from toolkit.clips.report import Source, check_headers
+from toolkit.clips.checks import probe_clips, raise_if_any
+from toolkit.clips.report import check_headers
 from toolkit.clips.sound_files import read_audio
+from toolkit.clips.sources import Source, clip_path
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from ops.errors import DataError
 from toolkit.clips.checks import probe_clips, raise_if_any
 from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import raise_problems
-from toolkit.clips.report import Source, check_headers
+from toolkit.clips.report import check_headers
+from toolkit.clips.sources import Source
 
 NFD = unicodedata.normalize("NFD", "tür.wav")
 FILES = [
