@@ -116,6 +116,13 @@ def test_a_group_lies_in_one_fold_over_both_tables_and_is_told_where_test_clips_
     assert json.loads((experiment / "config.json").read_text())["data"]["group_column"] == "uploader"
 
 
+def test_it_is_told_where_the_noisy_table_has_no_such_column(tables, tmp_path, capsys):
+    flags = tables({"curated": {"uploader": ["r1", "r1", "r1", "r2", "r2", "r2", "", ""]}})
+    train(flags, tmp_path, "--group_column=uploader")
+    told = "noisy.csv: no column 'uploader', its clips belong to no group"
+    assert "".join(capsys.readouterr()).count(told) == 1
+
+
 def test_given_folds_are_taken_and_wrong_ones_told(tables, tmp_path, capsys):
     given = [0, 1, 1, 1, 0, 0, 1, 0]
     experiment = train(tables({"curated": {"fold": given}}), tmp_path)

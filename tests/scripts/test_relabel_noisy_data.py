@@ -46,6 +46,22 @@ def relabel(folder, noisy: list[tuple[str, str]], predictions: Predictions, mode
 CELLS = {"c0": "A", "c1": "B", "c2": "B,A", "c3": "C"}
 
 
+def test_other_columns_and_what_nobody_knows_stay(tmp_path):
+    """By one of them, as --group_column names it, the next training knows which clips belong together."""
+    rows = {"c0": ("A,?C", "ann", "CC, 0"), "c1": ("B,?A,?C", "ann", ""), "c2": ("?B", "bob", "CC")}
+    table = [(fname, *rows[fname]) for fname in ("c2", "c0", "c1")]
+    write_table(tmp_path / "n.csv", pd.DataFrame(table, columns=["fname", "labels", "uploader", "license"]))
+    scores = np.array([[0.9, 0.1, 0.2], [0.95, 0.9, 0.1], [0.1, 0.2, 0.9]])
+    write_predictions(tmp_path / "p.csv", Predictions(list(rows), ["A", "B", "C"], scores))
+    flags = [f"--noisy_df={tmp_path / 'n.csv'}", f"--noisy_predictions_df={tmp_path / 'p.csv'}"]
+    relabel_noisy_data.main([*flags, f"--output_df={tmp_path / 'r.csv'}", "--mode=relabelall-merge_1"])
+    found = read_table(tmp_path / "r.csv", ["fname", "labels"], all_columns=True)
+    assert list(found) == ["fname", "labels", "uploader", "license"]
+    assert found["labels"].tolist() == ["?B,C", "A,?C", "A,B,?C"]
+    others = zip(found["fname"], found["uploader"], found["license"], strict=True)
+    assert list(others) == [("c2", "bob", "CC"), ("c0", "ann", "CC, 0"), ("c1", "ann", "")]
+
+
 @pytest.mark.parametrize(
     "mode, expected",
     [

@@ -47,7 +47,7 @@ SCORES = np.array(
 
 
 def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
-    """A page of the relabeling above; tables may replace its parts, and add weights."""
+    """A page of the relabeling above; tables may replace its parts, and add weights and further columns."""
     fnames, before = tables.get("fnames", FNAMES), tables.get("before", BEFORE)
     after, scores = tables.get("after", AFTER), tables.get("scores", SCORES)
     clips = folder / "clips"
@@ -56,7 +56,7 @@ def make_review(folder: Path, *flags: str, **tables) -> SimpleNamespace:
         if "fnames" not in tables:
             write_clips(clips)
     paths = {name: folder / f"{name}.csv" for name in ("noisy", "relabeled", "predictions")}
-    write_table(paths["noisy"], pd.DataFrame({"fname": fnames, "labels": before}))
+    write_table(paths["noisy"], pd.DataFrame({"fname": fnames, "labels": before} | tables.get("further", {})))
     kept = [(f, a) for f, a in zip(fnames, after, strict=True) if a is not None]
     relabeled = pd.DataFrame(kept, columns=["fname", "labels"])
     if "weights" in tables:

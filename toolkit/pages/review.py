@@ -46,11 +46,12 @@ def review_data(tables: ReviewTables) -> tuple[dict[str, Any], list[int]]:
     Returns:
         data with classes, key (the same for the same content), counts of each status, table (one row per
         noisy clip: fname, labels before, labels after or None where it was dropped), weights (one text per
-        row; None where relabeled has none), clips (parallel to table: status, margin, scores) and decided
+        row; None where relabeled has none), further (names of the noisy table's other columns, and the
+        cells of each row), clips (parallel to table: status, margin, scores) and decided
         (rows of earlier decisions); order: the rows that are not decided, by disagreement, highest first.
     """
     weight = ["weight"] if has_column(tables.relabeled, "weight") else []
-    noisy = read_table(tables.noisy, ["fname", "labels"])
+    noisy = read_table(tables.noisy, ["fname", "labels"], all_columns=True)
     relabeled = read_table(tables.relabeled, ["fname", "labels", *weight])
     predictions = read_predictions(tables.predictions)
     classes, class_map = predictions.classes, class_index(predictions.classes)
@@ -86,6 +87,8 @@ def review_data(tables: ReviewTables) -> tuple[dict[str, Any], list[int]]:
         new_weights = relabeled["weight"].tolist()
         weights = ["" if row < 0 else new_weights[row] for row in rows]
     data = {"classes": classes, "key": digest[:16], "table": table, "weights": weights}
+    columns = noisy.drop(columns=["fname", "labels", "weight"], errors="ignore")
+    data["further"] = {"names": list(columns), "rows": columns.to_numpy().tolist()}
     data |= {"counts": counts, "clips": clips, "decided": []}
     if tables.decisions:
         data["decided"] = read_decisions(tables.decisions, data)

@@ -108,8 +108,7 @@ class RoundsJob:
         history = plan.history(number, parse_mode(mode)[0].several)
         calibrations = [calibration_of(earlier[k]) for k in history] if plan.calibrate else None
         predictions = [self.directory.predictions(k) for k in history]
-        group_column = plan.run.data.group_column or "group"
-        relabeled = relabel_table(plan.noisy_df, predictions, mode, calibrations, group_column)
+        relabeled = relabel_table(plan.noisy_df, predictions, mode, calibrations)
         console.note(f"round {number}: {mode}: {relabeled.summary}")
         for note in relabeled.notes:
             console.note(note)

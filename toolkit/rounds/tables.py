@@ -13,7 +13,7 @@ from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.relabeling import Relabeling, check_mode, parse_mode
 from toolkit.clips.labels import class_index, decode_labels, encode_labels
-from toolkit.clips.tables import column_of, read_table, read_weights
+from toolkit.clips.tables import read_table, read_weights
 from toolkit.runs.predictions import bad_clips_path, read_predictions
 
 
@@ -42,16 +42,16 @@ def relabel_table(
     prediction_paths: Sequence[str | Path],
     mode: str,
     calibrations: Sequence[Calibration] | None = None,
-    group_column: str = "group",
 ) -> Relabeled:
     """Applies a mode to a noisy table, joined with its predictions by fname.
 
     Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
     prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one for
-    each prediction table; None: probabilities are taken as they are. group_column: kept, where there is one.
+    each prediction table; None: probabilities are taken as they are. Further columns of the noisy table
+    stay: by one of them the next training may know which clips belong together.
     """
     strategy, parameter = parse_mode(mode)
-    noisy = read_table(noisy_df, ["fname", "labels"])
+    noisy = read_table(noisy_df, ["fname", "labels"], all_columns=True)
     n_clips, notes = len(noisy), []
     unread = {name for path in prediction_paths for name in unread_clips(path)} & set(noisy["fname"])
     if unread:
@@ -97,10 +97,8 @@ def relabel_table(
     table = pd.DataFrame({"fname": noisy["fname"], "labels": spelled})
     if weights is not None:
         table["weight"] = weights
-    groups = column_of(noisy_df, group_column)
-    if groups:  # else the next training would take clips that belong together for strangers
-        table[group_column] = [groups[fname] for fname in fnames]
-    table = table[kept]
+    further = noisy.drop(columns=["fname", "labels", "weight"], errors="ignore")
+    table = pd.concat([table, further], axis=1)[kept]
     if strategy.whole and parameter > len(noisy):
         notes.append(f"note: {mode} asks for {parameter:g} clips, the table has {len(noisy)}; all are kept")
     if noise_rate is not None and np.isnan(noise_rate):

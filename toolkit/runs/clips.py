@@ -17,7 +17,7 @@ from toolkit.clips.problems import KINDS, MAX_NAMED, lines_by_kind, raise_proble
 from toolkit.clips.report import check_headers, known_bad_clips
 from toolkit.clips.sources import Source
 from toolkit.clips.splits import Division, Splits, divide
-from toolkit.clips.tables import read_weights
+from toolkit.clips.tables import has_column, read_weights
 from toolkit.runs.config import DataConfig, SubmissionConfig
 
 
@@ -85,8 +85,13 @@ def _with_units(curated: list[Clip], noisy: list[Clip]) -> tuple[list[Clip], lis
 
 
 def _notes(sources: Sequence[Source], noisy: Sequence[Clip], holdout: Sequence[Clip]) -> list[str]:
-    """Clips of the same sound, and noisy clips that train in no fold."""
-    notes = [
+    """Clips of the same sound, tables that tell no groups, and noisy clips that train in no fold."""
+    notes = []
+    for source in sources:
+        column = source.group_column
+        if column and source.role == "noisy" and not has_column(source.table, column):
+            notes.append(f"{source.table}: no column {column!r}, its clips belong to no group")
+    notes += [
         f"{line}; they lie in one fold" if "training and test" not in line else line
         for line in lines_by_kind(list(doubles(sources)))
     ]

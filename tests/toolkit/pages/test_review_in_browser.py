@@ -94,6 +94,19 @@ def test_undecided_the_saved_table_is_the_relabeled_one(review, browser):
     assert list(save(browser)) == [fname for fname in FNAMES if fname in UNTOUCHED]  # the noisy table's order
 
 
+def test_further_columns_stay_as_those_of_clips_that_belong_together(browser, tmp_path):
+    further = {"group": [f"u{row // 2}" for row in range(len(FNAMES))], "license": ['"CC, 0"'] * len(FNAMES)}
+    weights = ["0.5"] * len(UNTOUCHED)
+    browser.open(make_review(tmp_path, weights=weights, further=further).page)
+    path = browser.downloaded("relabeled_reviewed.csv", lambda: browser.press("s"))
+    table = read_table(path, ["fname", "labels", "weight", "group", "license"])
+    groups = dict(zip(FNAMES, further["group"], strict=True))
+    assert dict(zip(table["fname"], table["group"], strict=True)) == {
+        name: groups[name] for name in UNTOUCHED
+    }
+    assert set(table["license"]) == {'"CC, 0"'} and set(table["weight"]) == {"0.5"}
+
+
 def test_weights_stay_and_what_was_listened_to_counts_in_full(browser, tmp_path):
     expected = {fname: f"0.{row + 1}" for row, fname in enumerate(UNTOUCHED)}
     browser.open(make_review(tmp_path, weights=list(expected.values())).page)

@@ -10,10 +10,12 @@ const joinLabels = (names) => names.map((name) => name.replaceAll(",", ",,"))
 
 class Decisions {
   // table: [fname, labels before, labels after relabeling or null] a clip; weights: a cell a clip, or null where
-  // the relabeled table has none; decided: rows of a decisions table.
-  constructor(table, weights, classes, key, decided) {
+  // the relabeled table has none; further: names of other columns, and rows of their cells; decided: rows of a
+  // decisions table.
+  constructor({ table, weights, further, classes, key, decided }) {
     this.table = table;
     this.weights = weights;
+    this.further = further;
     this.classes = new Set(classes);
     this.key = `review_labels:${key}`;
     this.rowOf = new Map(table.map(([fname], row) => [fname, row]));
@@ -73,12 +75,13 @@ class Decisions {
   rows() {
     const weight = (row) => (this.get(row) ? "1" : this.weights[row]);
     return this.table
-      .map(([fname], row) => [fname, this.result(row), ...(this.weights ? [weight(row)] : [])])
+      .map(([fname], row) => [fname, this.result(row), ...(this.weights ? [weight(row)] : []), ...this.further.rows[row]])
       .filter(([, labels]) => labels !== null);
   }
 
   tableCsv() {
-    return toCsv([["fname", "labels", ...(this.weights ? ["weight"] : [])], ...this.rows()]);
+    const names = ["fname", "labels", ...(this.weights ? ["weight"] : []), ...this.further.names];
+    return toCsv([names, ...this.rows()]);
   }
 
   decisionsCsv() {
@@ -99,7 +102,7 @@ class Decisions {
       if (!["keep", "drop", "fix"].includes(decision)) throw new Error(`${where}: unknown decision ${decision}`);
       if (decision === "fix") {
         const names = splitLabels(labels || "");
-        const unknown = names.find((name) => !this.classes.has(name));
+        const unknown = names.find((name) => !this.classes.has(name.replace(/^\?\s*/, ""))); // "?Bark": nobody knows
         if (unknown !== undefined) throw new Error(`${where}: unknown class ${unknown}`);
         if (!names.length) throw new Error(`${where}: a fix without labels`);
       }

@@ -1,5 +1,5 @@
 // The review: filters, the list of clips, decisions by button and key, saving and loading.
-const decisions = new Decisions(DATA.table, DATA.weights, DATA.classes, DATA.key, DATA.decided);
+const decisions = new Decisions(DATA);
 const player = new Player();
 const fnameOf = (clip) => DATA.table[clip.row][0];
 
