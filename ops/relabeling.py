@@ -22,6 +22,7 @@ from ops.noise_model import correct_labels
 N_THRESHOLDS = 10_000
 EXPECTED_CLASSES = "<expected classes per clip>"
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
+ROUNDING = 1e-9  # a probability computed as 0.49999999999999994 is the 0.5 asked for
 MAX_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # the first two of a Relabeling
 
@@ -193,7 +194,7 @@ def trust_soft(
 ) -> Relabeling:
     """The same, weighted by that probability."""
     found = correct_labels(labels, probabilities)
-    return Relabeling(found.trust >= min_probability, labels, found.trust, found.noise_rate)
+    return Relabeling(found.trust >= min_probability - ROUNDING, labels, found.trust, found.noise_rate)
 
 
 def correct(
@@ -211,7 +212,7 @@ def correct_soft(
 ) -> Relabeling:
     """The same, weighted by the probability that the corrected labels are right."""
     found = correct_labels(labels, probabilities)
-    kept = (found.confidence >= min_confidence) & found.labels.any(axis=1)
+    kept = (found.confidence >= min_confidence - ROUNDING) & found.labels.any(axis=1)
     return Relabeling(kept, found.labels, found.confidence, found.noise_rate)
 
 

@@ -13,6 +13,7 @@ import soundfile
 import check_data
 from checkable_data import RATE, Data, clip
 from ops.errors import DataError
+from toolkit.clips.layouts import CONVERT
 from toolkit.clips.problems import DOUBTFUL_LABELS, KINDS, KNOWN_BAD, REPAIR
 
 
@@ -54,6 +55,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
     data.add("curated", "typo.wav", "Bakr,Bark,Moew", seed=301)
     data.add("noisy", "typo.wav", "Bakr", seed=302)
     data.add("curated", "both.wav", "Bark,?Bark,?Run", seed=314)
+    data.add("test", "phone.m4a", "")
+    (folder / "test" / "phone.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
     data.add("noisy", "cut.wav", "Bark", seed=313)
     whole = (folder / "noisy" / "cut.wav").read_bytes()
     (folder / "noisy" / "cut.wav").write_bytes(whole[: len(whole) - 1000])
@@ -102,6 +105,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("unreadable", "noisy", "text.wav"),
             ("unreadable", "noisy", "folder.wav"),
             ("unreadable", "test", "nan.wav"),
+            ("sound to be converted", "test", "phone.m4a"),
             ("decoded in part", "noisy", "cut.wav"),
             ("beyond full scale", "test", "integers.wav"),
             (KNOWN_BAD, "curated", "f76181c4.wav"),
@@ -142,6 +146,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav; {REPAIR}",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav; {REPAIR}",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
+        f"error: 1 x sound to be converted: {test}: phone.m4a (cannot be read as audio, it is an MP4, M4A or "
+        f"MOV file; {CONVERT}); {REPAIR}",
         f"error: 1 x decoded in part: {noisy}: cut.wav (only 0.06 of 0.07 seconds can be decoded (the file "
         f"is cut off)); {REPAIR}",
         f"error: 1 x beyond full scale: {test}: integers.wav (expected float samples in [-1, 1], found "
@@ -159,7 +165,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
-        "16 errors, 15 warnings",
+        "17 errors, 15 warnings",
     ]
 
 

@@ -121,6 +121,22 @@ def test_it_is_told_where_the_noisy_table_has_no_such_column(tables, tmp_path, c
     train(flags, tmp_path, "--group_column=uploader")
     told = "noisy.csv: no column 'uploader', its clips belong to no group"
     assert "".join(capsys.readouterr()).count(told) == 1
+    assert check_data.main([*flags, "--group_column=uploader"]) == 0
+    assert "1 x group column missing" in capsys.readouterr().out
+
+
+def test_whole_numbers_that_pandas_wrote_as_floats_are_the_same_groups(tables, tmp_path):
+    """As it does where one cell of the column is empty."""
+    flags = tables(
+        {
+            "curated": {"group": ["7.0", "7.0", "7.0", "8.0", "8.0", "8.0", "", ""]},
+            "noisy": {"group": ["7", "8", "7.5", ""]},
+        }
+    )
+    experiment = train(flags, tmp_path, "--share_noisy")
+    folds = pd.read_csv(experiment / "validation_folds.csv", dtype=str).set_index("group")["fold"]
+    noisy = pd.read_csv(experiment / "noisy_folds.csv", dtype=str).set_index("fname")["folds"]
+    assert noisy["m.wav"] == str(1 - int(folds["7"].iloc[0])) and noisy["o.wav"] == "0,1"
 
 
 def test_given_folds_are_taken_and_wrong_ones_told(tables, tmp_path, capsys):

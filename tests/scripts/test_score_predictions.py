@@ -68,6 +68,12 @@ def test_a_table_without_parts_reads_as_before(files, capsys):
     assert "3 of its clips are not in" in captured.err
 
 
+def test_clips_that_prediction_could_not_read_are_counted_aloud(files, capsys):
+    (files / "preds.csv.bad_clips.csv").write_text("fname,error\na,cut\nelsewhere,cut\n")
+    run(files)
+    assert "preds.csv: 1 of its clips could not be read in prediction" in capsys.readouterr().err
+
+
 def test_the_csv_holds_all_figures_unrounded(files, capsys):
     run(files, "--per_class", "--csv", str(files / "out" / "scores.csv"))
     frame = pd.read_csv(files / "out" / "scores.csv", keep_default_na=False, dtype=str)

@@ -19,6 +19,7 @@ from toolkit.clips.near_files import FolderNames
 from toolkit.clips.problems import KINDS, Problem
 from toolkit.clips.sound_files import (
     EmptyAudioError,
+    ForeignAudioError,
     MissingAudioError,
     OverscaleAudioError,
     PartialAudioError,
@@ -30,6 +31,7 @@ from toolkit.system.console import progress
 KIND_OF_ERROR = {
     MissingAudioError: "missing",
     EmptyAudioError: "empty",
+    ForeignAudioError: "sound to be converted",
     PartialAudioError: "decoded in part",
     OverscaleAudioError: "beyond full scale",
 }

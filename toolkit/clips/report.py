@@ -130,6 +130,8 @@ def _read_groups(source: Source) -> Iterator[Problem]:
     name = source.group_column or "group"
     if source.group_column and source.role == "curated" and not has_column(source.table, name):
         yield _unusable(source.table, f"{source.table}: expected a column {name!r} of groups, found none")
+    if source.group_column and source.role == "noisy" and not has_column(source.table, name):
+        yield Problem("group column missing", source.table, "", f"{name!r}: its clips belong to no group")
     source.groups = {fname: group for fname, group in column_of(source.table, name).items() if group}
 
 

@@ -80,6 +80,10 @@ class EmptyAudioError(DataError):
     """A sound file without a sample."""
 
 
+class ForeignAudioError(DataError):
+    """The file may be sound, in a format that cannot be read here."""
+
+
 class PartialAudioError(DataError):
     """A sound file that holds less than it promises, or of which only a part can be decoded."""
 
@@ -274,7 +278,7 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
             else:
                 layout = _survey_long(_openable(path), status.st_size, status.st_mtime_ns)
             if layout.foreign:
-                raise DataError(f"{name}: cannot be read as audio, it is {layout.foreign}; {CONVERT}")
+                raise ForeignAudioError(f"{name}: cannot be read as audio, it is {layout.foreign}; {CONVERT}")
             if layout.loss is not None and layout.loss.found:
                 raise _partial(name, layout.loss)
             sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
@@ -295,8 +299,10 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
     except DataError:
         raise
     except _READ_ERRORS as error:
-        remedy = f"; {CONVERT}" if Path(path).suffix.lower() in FOREIGN_SUFFIXES else ""
-        raise DataError(f"{name}: cannot be read as audio ({_reason(error)}){remedy}") from error
+        text = f"{name}: cannot be read as audio ({_reason(error)})"
+        if Path(path).suffix.lower() in FOREIGN_SUFFIXES:
+            raise ForeignAudioError(f"{text}; {CONVERT}") from error
+        raise DataError(text) from error
 
 
 def _status(path: str | Path, name: str) -> os.stat_result:

@@ -55,11 +55,18 @@ def has_column(path: str | Path, name: str) -> bool:
 
 
 def column_of(path: str | Path, name: str) -> dict[str, str]:
-    """fname -> its cell in a column, blanks at the ends removed; nothing where the table lacks the column."""
+    """fname -> its cell in a column of names or numbers; nothing where the table lacks the column.
+
+    Blanks at the ends are removed, and the .0 of whole numbers, which pandas writes where others are missing.
+    """
     if not has_column(path, name):
         return {}
     rows = (cells for _, cells in scan_table(path, ["fname", name]))
-    return {cells[0]: cells[1].strip() for cells in rows if not isinstance(cells, MalformedRow)}
+    return {
+        cells[0]: re.sub(r"^(-?\d+)\.0$", r"\1", cells[1].strip())
+        for cells in rows
+        if not isinstance(cells, MalformedRow)
+    }
 
 
 def is_weight(cell: str) -> bool:

@@ -19,7 +19,7 @@ from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import check_columns, read_table
 from toolkit.runs.experiment import Experiment
-from toolkit.runs.predictions import Predictions, read_predictions
+from toolkit.runs.predictions import Predictions, read_predictions, unread_clips
 
 USAGE = "usage"  # the column that divides FSDKaggle2019's test clips
 
@@ -152,6 +152,12 @@ def _joined(true: TrueLabels, predictions: Predictions, path: str) -> tuple[np.n
         )
     truth = encode_labels(cells, class_index(predictions.classes), true.path, fnames)
     scores = predictions.rows_of(fnames, path)
+    n_unread = len(set(unread_clips(path)) & set(fnames))
+    if n_unread:
+        note = (
+            f"note: {path}: {n_unread} of its clips could not be read in prediction: they count with a mean"
+        )
+        print(note, file=sys.stderr)
     n_further = len(set(predictions.fnames) - set(fnames))
     if n_further:
         note = f"note: {path}: {n_further} of its clips are not in {true.path} and do not count"

@@ -14,7 +14,7 @@ from ops.errors import DataError
 from ops.relabeling import Relabeling, check_mode, parse_mode
 from toolkit.clips.labels import class_index, decode_labels, encode_labels
 from toolkit.clips.tables import read_table, read_weights
-from toolkit.runs.predictions import bad_clips_path, read_predictions
+from toolkit.runs.predictions import read_predictions, unread_clips
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,6 @@ class Relabeled:
     @property
     def summary(self) -> str:
         return f"kept {len(self.table)} of {self.n_clips} clips, {self.n_changed} with changed labels"
-
-
-def unread_clips(predictions: str | Path) -> list[str]:
-    """The clips that have no prediction of their own, only the others' mean."""
-    path = bad_clips_path(predictions)
-    return read_table(path, ["fname"])["fname"].tolist() if path.exists() else []
 
 
 def relabel_table(

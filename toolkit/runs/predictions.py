@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ops.errors import DataError
-from toolkit.clips.tables import check_columns, read_numbers, write_table
+from toolkit.clips.tables import check_columns, read_numbers, read_table, write_table
 
 EXPECTED = "a predictions table, a column of probabilities per class and fname"
 
@@ -105,3 +105,9 @@ def average(tables: Sequence[Predictions]) -> Predictions:
             raise DataError("expected prediction tables of the same classes in the same order")
         total += table.rows_of(first.fnames, "a prediction table")
     return Predictions(first.fnames, first.classes, total / len(tables))
+
+
+def unread_clips(predictions: str | Path) -> list[str]:
+    """The clips that have no prediction of their own, only the others' mean."""
+    path = bad_clips_path(predictions)
+    return read_table(path, ["fname"])["fname"].tolist() if path.exists() else []

@@ -9,11 +9,10 @@ import run_noisy_rounds
 import train_2d_cnn
 from ops.errors import DataError
 from toolkit.clips.tables import read_table
-from toolkit.rounds.tables import unread_clips
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.runs.out_of_fold import read_out_of_fold
-from toolkit.runs.predictions import read_predictions
+from toolkit.runs.predictions import read_predictions, unread_clips
 from toolkit.runs.records import seen_noisy_clips, unseen_by
 from toolkit.system.files import check_sum, sum_path
 from toy_data import CLASSES
