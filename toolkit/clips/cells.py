@@ -27,6 +27,11 @@ def unknown_labels(cell: str) -> list[str]:
     return [name[1:].strip() for name in _names(cell) if _is_unknown(name)]
 
 
+def named_labels(cell: str) -> list[str]:
+    """All classes that a label cell names, carried ones first: "?Meow,Bark" -> ["Bark", "Meow"]."""
+    return [*split_labels(cell), *unknown_labels(cell)]
+
+
 def _is_unknown(name: str) -> bool:
     return name[0] == UNKNOWN and len(name) > 1
 

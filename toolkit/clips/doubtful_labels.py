@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
-from toolkit.clips.cells import split_labels, unknown_labels
+from toolkit.clips.cells import named_labels, split_labels
 from toolkit.clips.problems import ALIKE, HIDDEN, NO_LABEL, RARE, SEVERAL, TOGETHER
 from toolkit.clips.spellings import (
     MISSING_VALUES,
@@ -42,8 +42,7 @@ class LabelCounts:
         """Counts of (fname, cell); with `known`, of these labels alone."""
         counts = cls()
         for row, (fname, cell) in enumerate(rows):
-            all_names = [*split_labels(cell), *unknown_labels(cell)]
-            names = [name for name in all_names if known is None or name in known]
+            names = [name for name in named_labels(cell) if known is None or name in known]
             if names and cell.strip()[0] in "[{(" and names_of_list(cell):
                 counts.lists.setdefault(cell, fname)
                 counts.of_lists.update(names)

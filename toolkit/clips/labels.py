@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ops.errors import DataError
-from toolkit.clips.cells import UNKNOWN, join_labels, split_labels, unknown_labels
+from toolkit.clips.cells import UNKNOWN, join_labels, named_labels, split_labels, unknown_labels
 from toolkit.clips.spellings import KnownLabels
 from toolkit.system.files import read_json
 
@@ -20,9 +20,7 @@ def class_index(classes: Iterable[str]) -> dict[str, int]:
 
 def make_class_map(cells: Iterable[str]) -> dict[str, int]:
     """Sorted class names of all cells -> indices 0..C-1."""
-    return class_index(
-        sorted({name for cell in cells for name in [*split_labels(cell), *unknown_labels(cell)]})
-    )
+    return class_index(sorted({name for cell in cells for name in named_labels(cell)}))
 
 
 def load_class_map(path: str | Path) -> dict[str, int]:
@@ -83,7 +81,7 @@ def encode_labels(
     if unknown:
         fname, cell = next(iter(unknown.values()))
         told = KnownLabels(class_map).unknown(cell)
-        n_more = len(unknown.keys() - {*split_labels(cell), *unknown_labels(cell)}) + len(told) - 1
+        n_more = len(unknown.keys() - named_labels(cell)) + len(told) - 1
         more = f" and {n_more} more labels" if n_more else ""
         raise DataError(
             f"{table}: label {told[0]} of clip {fname!r}{more} not in the class map of "

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from ops.errors import DataError
-from toolkit.clips.cells import split_labels, unknown_labels
+from toolkit.clips.cells import named_labels, split_labels, unknown_labels
 from toolkit.clips.clip_problems import Examined, clip_problems, doubles, examine, unlisted_files
 from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.identity import sound_digest
@@ -190,11 +190,7 @@ def _doubtful_labels(sources: Sequence[Source], class_map: dict[str, int] | None
     """Of all training tables together: a label may be rare in one and frequent in the other."""
     rows = [row for source in sources for row in source.labels.items()]
     names = {
-        source.table: {
-            name
-            for cell in set(source.labels.values())
-            for name in [*split_labels(cell), *unknown_labels(cell)]
-        }
+        source.table: {name for cell in set(source.labels.values()) for name in named_labels(cell)}
         for source in sources
     }
     for kind, label, text in doubtful_labels(rows, class_map):

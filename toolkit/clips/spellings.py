@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable
 
 from ops.errors import nearest
-from toolkit.clips.cells import join_labels, split_labels, unknown_labels
+from toolkit.clips.cells import join_labels, named_labels, split_labels, unknown_labels
 
 MAX_SEARCHED = 200  # labels that the nearest class is looked for; each takes some milliseconds
 SEPARATORS = {  # marks that part labels in tables of others: how to name them
@@ -114,8 +114,7 @@ class KnownLabels:
 
     def unknown(self, cell: str) -> list[str]:
         """Every label of the cell that is no class, quoted, with what it may mean."""
-        names, uncertain = split_labels(cell), unknown_labels(cell)
-        if all(name in self.classes for name in [*names, *uncertain]):
+        if all(name in self.classes for name in named_labels(cell)):
             return []
         listed = names_of_list(cell)
         if listed is not None:
@@ -124,7 +123,7 @@ class KnownLabels:
         mark, parts = separated(cell, self.classes)
         if mark:
             return [f"{cell!r} (labels separated by {SEPARATORS[mark]}; write {written(parts)})"]
-        texts, row = [], 0
+        names, texts, row = split_labels(cell), [], 0
         while row < len(names):
             n_parts, meant = self._class_of_parts(names, row)
             if meant:
@@ -135,7 +134,7 @@ class KnownLabels:
             elif names[row] not in self.classes:
                 texts.append(self.explained(names[row]))
             row += n_parts
-        texts += [self.explained(name) for name in uncertain if name not in self.classes]
+        texts += [self.explained(name) for name in unknown_labels(cell) if name not in self.classes]
         return list(dict.fromkeys(texts))
 
     def explained(self, name: str) -> str:

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 
 from ops.errors import DataError
 from ops.metrics import bootstrap_interval, lrap_per_clip, lwlrap_per_class
-from toolkit.clips.cells import split_labels, unknown_labels
+from toolkit.clips.cells import named_labels, split_labels
 from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import check_columns, read_table
@@ -141,7 +141,7 @@ def score_table(true: TrueLabels, path: str, name: str, options: ScoreOptions) -
 def _joined(true: TrueLabels, predictions: Predictions, path: str) -> tuple[np.ndarray, np.ndarray]:
     """(clips, classes) truth and scores of the true labels' clips; says which predictions have none."""
     fnames, cells = true.table["fname"].tolist(), true.table["labels"]
-    names = {cell: {*split_labels(cell), *unknown_labels(cell)} for cell in cells}
+    names = {cell: set(named_labels(cell)) for cell in cells}
     lacking = sorted(set().union(*names.values()) - set(predictions.classes))
     if lacking:
         cell = next(cell for cell in cells if lacking[0] in names[cell])
