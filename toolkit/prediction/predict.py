@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,18 @@ class ClipsToPredict:
         """Of each clip of a table its group and the digest of its sound, as far as there are."""
         groups = column_of(self.source, group_column)
         marks = [[("group", groups[fname])] if groups.get(fname) else [] for fname in self.fnames]
-        for row in self.readable_rows:
-            sound = sound_digest(partial(read_audio, self.paths[row]), self.lengths[row])
+        for row, sound in self._sounds.items():
             if sound:
                 marks[row].append(("sound", sound))
         return marks
+
+    @cached_property
+    def _sounds(self) -> dict[int, str]:
+        """Row -> digest of its sound, read once for all experiments that score the clips."""
+        return {
+            row: sound_digest(partial(read_audio, self.paths[row]), self.lengths[row])
+            for row in self.readable_rows
+        }
 
     @property
     def readable_rows(self) -> list[int]:
