@@ -88,17 +88,25 @@ class ConvBlock(nn.Module):
 
 
 class GlobalMaxPool(nn.Module):
-    """(batch, depth, [features,] frames) -> (batch, depth): the maximum over what is left."""
+    """(batch, channels, [features,] frames) -> (batch, depth): the maximum over what is left.
+
+    depth: of the channels; what is behind it is padding, see networks.padding.
+    """
+
+    def __init__(self, depth: int):
+        super().__init__()
+        self.depth = depth
 
     def forward(self, x: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
         if mask is not None:
             x = x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
-        return x.flatten(2).amax(2)
+        return x.flatten(2).amax(2)[:, : self.depth]
 
 
 class RecurrentPool(nn.Module):
-    """(batch, depth, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
+    """(batch, channels, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
 
+    depth: of the channels; what is behind it is padding, see networks.padding.
     2D maps are averaged over their features first; LayerNorm runs over the channels of each frame.
     In float32 even under mixed precision: errors would add up over the frames. n_frames (batch,), on
     the CPU, says what mask says: to ask the mask would stall a GPU.
@@ -108,15 +116,24 @@ class RecurrentPool(nn.Module):
 
     def __init__(self, depth: int):
         super().__init__()
+        self.depth = depth
         self.norm = nn.LayerNorm(depth)
         self.gru = nn.GRU(depth, self.HIDDEN, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
         if x.dim() == 4:
             x = x.mean(2)
+        x = x[:, : self.depth]
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.transpose(1, 2).to(self.norm.weight.dtype))  # (batch, frames, depth)
-            if n_frames is not None:
-                x = nn.utils.rnn.pack_padded_sequence(x, n_frames, batch_first=True, enforce_sorted=False)
-            _, hidden = self.gru(x)  # (2 directions, batch, 128)
-            return torch.cat([hidden[0], hidden[1]], dim=1)
+            if n_frames is None:
+                return self._last_states(x)
+            # Sorted here, where n_frames is on the CPU: pack_padded_sequence would wait for the GPU.
+            n_frames, order = n_frames.sort(descending=True)
+            x = x.index_select(0, order.to(x.device, non_blocking=True))
+            packed = nn.utils.rnn.pack_padded_sequence(x, n_frames, batch_first=True)
+            return self._last_states(packed).index_select(0, order.argsort().to(x.device, non_blocking=True))
+
+    def _last_states(self, x: Tensor | nn.utils.rnn.PackedSequence) -> Tensor:
+        _, hidden = self.gru(x)  # (2 directions, batch, 128)
+        return torch.cat([hidden[0], hidden[1]], dim=1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from networks import padding
 from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool
 from ops.features import GRAMMAR, LogSpectrogram, parse_features
 
@@ -122,7 +123,7 @@ class Classifier(nn.Module):
         )
         supervised = depths[config.start_deep_supervision_on :]
         if config.aggregation_type == "max":
-            self.aggregations = nn.ModuleList(GlobalMaxPool() for _ in supervised)
+            self.aggregations = nn.ModuleList(GlobalMaxPool(depth) for depth in supervised)
             width = sum(supervised)
         else:
             self.aggregations = nn.ModuleList(RecurrentPool(depth) for depth in supervised)
@@ -148,6 +149,10 @@ class Classifier(nn.Module):
             for part in (self.blocks, self.head)
         ]
 
+    def pad_channels(self) -> None:
+        """Pads the channels to what GPUs like, in place: the same function, see networks.padding."""
+        padding.pad_channels(self)
+
     def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.classify(*self.extract_features(signal, lengths))
 
@@ -161,11 +166,7 @@ class Classifier(nn.Module):
 
     def classify(self, features: Tensor, n_frames: Tensor | None) -> Tensor:
         """Logits (batch, classes) of what extract_features returned."""
-        x, mask = features, None
-        if self.config.kind == "2d":
-            x = x[:, None]  # (batch, 1, features, frames)
-            if self.config.frequency_encoding:
-                x = torch.cat([x, self.frequency_ramp.to(x.dtype).expand_as(x)], dim=1)
+        x, mask = self._input_map(features), None
         if n_frames is not None:
             n_frames = n_frames.cpu()
             within = torch.arange(x.shape[-1]) < n_frames[:, None]
@@ -180,6 +181,19 @@ class Classifier(nn.Module):
                 vectors.append(self.aggregations[aggregation](x, mask, n_frames))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would tie close scores
             return self.head(torch.cat(vectors, dim=1).to(self.head[1].weight.dtype))
+
+    def _input_map(self, features: Tensor) -> Tensor:
+        """(batch, channels, [features,] frames) that block 0 takes, with zeros in channels that only pad."""
+        parts = [features]
+        if self.config.kind == "2d":
+            parts = [features[:, None]]
+            if self.config.frequency_encoding:
+                parts.append(self.frequency_ramp.to(features.dtype).expand_as(parts[0]))
+        n_padding = self.blocks[0].conv.in_channels - sum(part.shape[1] for part in parts)
+        if n_padding:
+            of_one = parts[0][:, :1]
+            parts.append(of_one.new_zeros(()).expand(len(of_one), n_padding, *of_one.shape[2:]))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def extend_short_clips(

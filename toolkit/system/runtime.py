@@ -63,9 +63,14 @@ def missing_compiler() -> str | None:
 def accelerate(model: nn.Module, runtime: Runtime) -> None:
     """Runs model.classify in bfloat16 where that is safe (amp), compiled, or both, from now on.
 
-    Weights, state_dict and the classify of other networks stay as they are. bfloat16 has the exponents
-    of float32, so that gradients need no scaling.
+    The state_dict and the classify of other networks stay as they are. bfloat16 has the exponents
+    of float32, so that gradients need no scaling. On a GPU the network's channels are padded, and
+    convolutions round their factors to TF32 (10 binary places) where the card has it, which is torch's
+    default, too; matrix products, the mel filters and heads among them, stay float32.
     """
+    if runtime.device.type == "cuda":
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+        model.pad_channels()
     classify = model.classify
     if runtime.compile:
         classify = torch.compile(classify)

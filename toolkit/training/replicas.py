@@ -54,7 +54,8 @@ def share_statistics(model: nn.Module) -> None:
 
 def share_weights(model: nn.Module) -> None:
     """Gives all processes the weights and statistics of rank 0."""
-    processes.broadcast(list(model.state_dict().values()))
+    processes.broadcast([weight.detach() for weight in model.parameters()])
+    share_statistics(model)
 
 
 @contextmanager

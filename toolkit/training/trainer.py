@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ops.batching import TrainingBatches
 from ops.errors import DataError
 from ops.metrics import lwlrap_parts_of_tensors
+from ops.padding import resized
 from ops.sampling import SAMPLE_RATE
 from toolkit.system import processes
 from toolkit.system.console import progress as progress_bar
@@ -106,13 +107,27 @@ class Trainer:
         self.progress, self.is_whole, self.last_saved = Progress(), True, ""
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimizer, progress, random state and gradients of an unended group, as plain data."""
+        """Weights, optimizer, progress, random state and gradients of an unended group, as plain data.
+
+        All of it without the padding that a network may have on a GPU.
+        """
+        weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
+        shapes = {name: weights[name].shape for name, _ in self.model.named_parameters()}
+        moments = optimizer["state"]
+        for number, shape in enumerate(shapes.values()):
+            if number in moments:
+                moments[number] = {
+                    name: resized(value, shape) if value.dim() else value  # a count of steps has no axes
+                    for name, value in moments[number].items()
+                }
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": weights,
+            "optimizer": optimizer,
             "progress": dict(vars(self.progress)),
             "gradients": {
-                name: weight.grad for name, weight in self.model.named_parameters() if weight.grad is not None
+                name: resized(weight.grad, shapes[name])
+                for name, weight in self.model.named_parameters()
+                if weight.grad is not None
             },
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
@@ -120,14 +135,26 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(self._fitting(state["optimizer"]))
         self.progress = Progress(**state["progress"])
         gradients = state.get("gradients", {})  # earlier versions stopped between groups only
         for name, weight in self.model.named_parameters():
-            weight.grad = gradients[name].to(self.device) if name in gradients else None
+            weight.grad = _like(weight, gradients[name]) if name in gradients else None
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+    def _fitting(self, optimizer: dict[str, Any]) -> dict[str, Any]:
+        """A stored state of the optimizer, its moments like the weights here."""
+        weights = list(self.model.parameters())
+        moments = {
+            number: {
+                name: _like(weights[number], value) if value.dim() else value
+                for name, value in of_weight.items()
+            }
+            for number, of_weight in optimizer["state"].items()
+        }
+        return {**optimizer, "state": moments}
 
     def train_epoch(
         self, batches: Batches, log_interval: int, reports: Reports, description: str
@@ -251,6 +278,14 @@ class Trainer:
         features, frames = self.model.extract_features(batch["signal"], batch["lengths"])
         n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
         reports.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
+
+
+def _like(weight: Tensor, stored: Tensor) -> Tensor:
+    """What belongs to a weight (its gradient, a moment), padded as the weight is, in the same layout.
+
+    The fused optimizers take the layouts to be the same and do not look.
+    """
+    return torch.empty_like(weight, requires_grad=False).copy_(resized(stored, weight.shape))
 
 
 def seed_of(*parts: int) -> int:

@@ -11,7 +11,9 @@ import torch
 from ops.batching import TrainingBatches
 from ops.errors import DataError
 from ops.losses import bce_loss
+from ops.optimization import make_optimizer
 from tiny_models import TinyModel
+from tiny_networks import noise, tiny, trained
 from toolkit.system.interruption import Interrupted, StopRequest
 from toolkit.training.trainer import Recipe, Trainer
 
@@ -215,3 +217,31 @@ def test_a_clip_of_weight_zero_pulls_nowhere():
     expected = reference.linear.weight.detach() - 0.1 * reference.linear.weight.grad / 2
     run_epoch(trainer, Weighted(batches.order, batches.signal, batches.labels))
     torch.testing.assert_close(trainer.model.linear.weight.detach(), expected)
+
+
+@pytest.mark.parametrize("from_padded", [True, False])
+def test_a_padded_network_and_a_plain_one_resume_each_others_state(from_padded):
+    """As where a run goes on on another machine, with a GPU or without; in the midst of a group, too."""
+
+    def trainer_of(is_padded):
+        model = trained(tiny("2d", n_classes=2))
+        if is_padded:
+            model.pad_channels()
+        made, batches = make(18, 6, accumulation_steps=2, model=model, signal=noise(18, 3000))
+        optimizer = make_optimizer("momentum", model.parameters(), 0.1, 0.01)
+        return Trainer(model, optimizer, made.recipe, made.device, made.stop), batches
+
+    whole, batches = trainer_of(False)
+    run_epoch(whole, batches)
+    first, batches = trainer_of(from_padded)
+    with pytest.raises(Interrupted):  # after the first of three batches
+        run_epoch(first, StoppingBatches(batches, first.stop, 0))
+    state = first.state()
+    assert state["gradients"].keys() == dict(first.model.named_parameters()).keys()
+    second, batches = trainer_of(not from_padded)
+    second.load_state(state)
+    run_epoch(second, batches)
+    assert second.progress.step == whole.progress.step == 2
+    found, expected = second.state(), whole.state()
+    for part in ("model", "optimizer"):
+        torch.testing.assert_close(found[part], expected[part], rtol=1e-3, atol=1e-4)
