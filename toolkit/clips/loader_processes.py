@@ -40,6 +40,7 @@ class BatchLoader:
     def __init__(self, make: Callable[[int, Callable], DataLoader], n_processes: int, collate: Callable):
         self._make, self._collate = make, collate
         self._loader = make(n_processes, _ParcelMaker(collate) if n_processes else collate)
+        self._next_pass: Iterator[dict] | None = None
 
     @property
     def dataset(self) -> Any:
@@ -48,9 +49,15 @@ class BatchLoader:
     def __len__(self) -> int:
         return len(self._loader)
 
+    def start(self) -> None:
+        """Has the processes begin to load; the next iteration goes on with what they have by then."""
+        if self._loader.num_workers:
+            with _losses_told():
+                self._next_pass = self._started()
+
     def __iter__(self) -> Iterator[dict]:
         with _losses_told():
-            batches = self._started()
+            batches, self._next_pass = self._next_pass or self._started(), None
         if not self._loader.num_workers:
             yield from batches
             return

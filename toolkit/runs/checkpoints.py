@@ -23,6 +23,15 @@ def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda file: torch.save(content, file))
 
 
+def snapshot(content: Any) -> Any:
+    """The dict (or list, or value) with copies of its tensors: training may go on while it is written."""
+    if isinstance(content, torch.Tensor):
+        return content.detach().clone()
+    if isinstance(content, dict):
+        return {name: snapshot(value) for name, value in content.items()}
+    return [snapshot(value) for value in content] if isinstance(content, list) else content
+
+
 def load_checkpoint(path: str | Path, config: RunConfig | None = None) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU; its checksums are compared, as torch.load does not.
 

@@ -18,8 +18,8 @@ from toolkit.system.files import check_sum
 class EpochResult:
     """What training and validation found in an epoch; the rate is that of its last step.
 
-    seconds: by the clock, of its training, validation and models saved; of a resumed epoch since then. NaN in
-    records of older versions.
+    seconds: by the clock, of its training and validation; of a resumed epoch since then. NaN in records of
+    older versions.
     """
 
     epoch: int

@@ -28,12 +28,13 @@ from toolkit.clips.loader_processes import BatchLoader
 from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.splits import Splits
-from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from toolkit.runs.checkpoints import load_checkpoint, load_weights, save_checkpoint, snapshot
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import EpochResult, record_epoch
 from toolkit.runs.predictions import Predictions, write_predictions
 from toolkit.runs.summaries import FoldSummaries, NoSummaries
 from toolkit.system import processes
+from toolkit.system.background import Background, Later
 from toolkit.system.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from toolkit.system.runtime import Runtime, accelerate
 from toolkit.training.batch_norm import adapt_batch_norms, refresh_head, refreshing_loader, require_enough
@@ -118,6 +119,11 @@ class DeviceBatches:
     def __init__(self, loader: BatchLoader, order: TrainingBatches, device: torch.device):
         self.loader, self.order, self.device = loader, order, device
 
+    def start(self, epoch: int) -> None:
+        """Has the loader's processes begin with an epoch that comes next."""
+        self.order.set_epoch(epoch)
+        self.loader.start()
+
     def __iter__(self) -> Iterator[dict]:
         for batch in self.loader:
             raise_errors(batch)
@@ -125,7 +131,11 @@ class DeviceBatches:
 
 
 class _FoldTraining:
-    """The epochs of a fold, from last.pth on where there is one."""
+    """The epochs of a fold, from last.pth on where there is one.
+
+    Files are written in the background, one after the other: best_model, then the epoch's row of the
+    history, then last.pth. So a run that was killed finds what it would have found a moment earlier.
+    """
 
     def __init__(self, job: FoldJob):
         self.job, config, runtime = job, job.experiment.config, job.runtime
@@ -147,7 +157,7 @@ class _FoldTraining:
         self.evaluator = Evaluator([job.model], n_classes, runtime.device, loss_fn, job.stop)
         self.to_validate = portion_of(job.clips.validation, train.batch_size, runtime, persistent=True)
         self.to_refresh = refreshing_loader(job.clips.training, config, job.number, runtime)
-        self.summaries = NoSummaries()
+        self.background, self.summaries = Background(), NoSummaries()
         if processes.is_main():
             progress = self.trainer.progress
             from_step = progress.epoch * n_batches + progress.batch
@@ -170,15 +180,18 @@ class _FoldTraining:
         try:
             while progress.epoch < self.train.epochs:
                 self._run_epoch()
+            self.background.flush()
         except Interrupted:
             if self.trainer.is_whole:  # not forced in the midst of a batch
                 self._save_last()
+                self.background.flush()
                 job.experiment.log(
                     f"fold {job.number}: interrupted in epoch {progress.epoch}, batch {progress.batch}"
                 )
             processes.wait_until_saved(GRACE_SECONDS)
             raise
         finally:
+            self.background.close()
             self.summaries.close()
         return progress.best_epoch
 
@@ -186,14 +199,19 @@ class _FoldTraining:
         job, trainer, progress = self.job, self.trainer, self.trainer.progress
         epoch, started = progress.epoch, time.monotonic()
         name = f"fold {job.number} epoch {epoch}"
+        summaries = Later(self.summaries, self.background)
         train_loss, train_lwlrap = trainer.train_epoch(
-            self.batches, job.runtime.log_interval, self.summaries, f"{name} training"
+            self.batches, job.runtime.log_interval, summaries, f"{name} training"
         )
+        self.background.flush()  # of the epoch before: at most one state waits to be written
+        self.to_validate.loader.start()
         refresh_head(job.model, self.to_refresh, job.runtime.device, job.stop)
+        if epoch + 1 < self.train.epochs:
+            self.batches.start(epoch + 1)
         evaluation = self.evaluator.score_together(self.to_validate, f"{name} validation")
         metric, per_class = self._validation_metrics(evaluation)
         step = (epoch + 1) * self.batches.order.n_batches
-        self.summaries.validation(step, evaluation.loss, metric, per_class, job.splits.classes)
+        summaries.validation(step, evaluation.loss, metric, per_class, job.splits.classes)
         # A validation fold without labels has no metric: then the last epoch counts as the best.
         if not metric <= progress.best_metric:
             progress.best_metric = metric if math.isfinite(metric) else -math.inf
@@ -207,10 +225,12 @@ class _FoldTraining:
         result = EpochResult(
             epoch, train_loss, train_lwlrap, evaluation.loss, metric, trainer.learning_rate, seconds
         )
-        processes.from_main(lambda: record_epoch(job.experiment.history(job.number), result))
+        if processes.is_main():
+            self.background.submit(record_epoch, job.experiment.history(job.number), result)
         progress.epoch, progress.batch = epoch + 1, 0
         self._save_last()  # last of all: a run killed before it repeats the epoch
-        job.experiment.log(_report(job.number, result, progress.best_epoch == epoch))
+        # Of what is saved: a log that names an epoch tells that it is not to be trained again.
+        self.background.submit(job.experiment.log, _report(job.number, result, progress.best_epoch == epoch))
 
     def _validation_metrics(self, evaluation: Evaluation) -> tuple[float, np.ndarray]:
         """lwlrap, overall and by class, of the validation clips."""
@@ -234,7 +254,8 @@ class _FoldTraining:
         if processes.is_main():
             experiment = self.job.experiment
             content = {"network": experiment.config.network, "classes": self.job.splits.classes, **content}
-            save_checkpoint(experiment.checkpoint(self.job.number, name), content)
+            path = experiment.checkpoint(self.job.number, name)
+            self.background.submit(save_checkpoint, path, snapshot(content))
 
     def _note_saved(self) -> None:
         path = self.job.experiment.checkpoint(self.job.number, "last")
