@@ -28,6 +28,32 @@ class BatchNorm2d(_SingleValueNorm, nn.BatchNorm2d):
     """torch.nn.BatchNorm2d that also trains on a batch of one."""
 
 
+class _PReLUOnCPU(torch.autograd.Function):
+    """PReLU of few passes that torch vectorises: its own backward pass takes four times as long."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.addcmul(x.clamp(min=0), x.clamp(max=0), weight.to(x.dtype))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        of_x = torch.ops.aten.threshold_backward(gradient, x, 0)  # zero where x is not above zero
+        below = gradient - of_x
+        of_weight = (below * x).sum([0, *range(2, x.dim())], keepdim=True, dtype=weight.dtype)
+        return of_x.addcmul_(below, weight.to(x.dtype)), of_weight
+
+
+class PReLU(nn.PReLU):
+    """torch.nn.PReLU with a slope per channel, faster on CPUs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return super().forward(x)
+        return _PReLUOnCPU.apply(x, self.weight.view(1, -1, *[1] * (x.dim() - 2)))
+
+
 CONV = {1: nn.Conv1d, 2: nn.Conv2d}
 NORM = {1: BatchNorm1d, 2: BatchNorm2d}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
@@ -52,10 +78,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, dims: int, depth: int):
         super().__init__()
         conv, norm = CONV[dims], NORM[dims]
-        self.enter = nn.Sequential(conv(depth, depth, 1), norm(depth), nn.PReLU(depth))
-        self.middle = nn.Sequential(conv(depth, depth, 3, padding=1), norm(depth), nn.PReLU(depth))
+        self.enter = nn.Sequential(conv(depth, depth, 1), norm(depth), PReLU(depth))
+        self.middle = nn.Sequential(conv(depth, depth, 3, padding=1), norm(depth), PReLU(depth))
         self.leave = nn.Sequential(conv(depth, depth, 1), norm(depth))
-        self.activation = nn.PReLU(depth)
+        self.activation = PReLU(depth)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         residual = self.leave(self.middle(apply_mask(self.enter(x), mask)))
@@ -78,7 +104,7 @@ class ConvBlock(nn.Module):
         self.conv = CONV[dims](depth_in, depth_out, 3, padding=1)
         self.pool = POOL[dims](2)
         self.norm = NORM[dims](depth_out)
-        self.activation = nn.PReLU(depth_out)
+        self.activation = PReLU(depth_out)
         self.residual = ResidualBlock(dims, depth_out)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
