@@ -59,6 +59,15 @@ NORM = {1: BatchNorm1d, 2: BatchNorm2d}
 POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 
+def frame_mask(n_frames: Tensor, features: Tensor) -> Tensor:
+    """(batch, 1, frames) of 1 within each clip and 0 behind it, on the features' device and in their type.
+
+    n_frames: (batch,) on the CPU. features: (batch, features, frames).
+    """
+    within = torch.arange(features.shape[-1]) < n_frames[:, None]
+    return within[:, None].to(features.device, features.dtype, non_blocking=True)
+
+
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     """Zeroes what lies behind each clip's last frame; mask (batch, 1, [1,] frames) of 0 and 1."""
     return x if mask is None else x * mask.to(x.dtype)

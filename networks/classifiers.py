@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from networks import padding
-from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool
+from networks import graphs, padding
+from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool, frame_mask
 from ops.features import GRAMMAR, LogSpectrogram, parse_features
 
 KINDS = {"1d": 1, "2d": 2}
@@ -153,6 +153,10 @@ class Classifier(nn.Module):
         """Pads the channels to what GPUs like, in place: the same function, see networks.padding."""
         padding.pad_channels(self)
 
+    def record_training(self, autocast_type: torch.dtype | None = None) -> None:
+        """From now on training passes on a GPU are CUDA graphs, see networks.graphs."""
+        self.classify = graphs.GraphedTraining(self, autocast_type)
+
     def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.classify(*self.extract_features(signal, lengths))
 
@@ -166,12 +170,20 @@ class Classifier(nn.Module):
 
     def classify(self, features: Tensor, n_frames: Tensor | None) -> Tensor:
         """Logits (batch, classes) of what extract_features returned."""
-        x, mask = self._input_map(features), None
+        mask = None
         if n_frames is not None:
             n_frames = n_frames.cpu()
-            within = torch.arange(x.shape[-1]) < n_frames[:, None]
-            mask = within.to(x.device, x.dtype, non_blocking=True)
-            mask = mask.view(len(n_frames), *[1] * (x.dim() - 2), -1)  # (batch, 1, [1,] frames)
+            mask = frame_mask(n_frames, features)
+        return self.classify_masked(features, mask, n_frames)
+
+    def classify_masked(self, features: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
+        """classify without a word to or from the CPU, but for `rnn`, which asks it for n_frames.
+
+        mask: (batch, 1, frames) as frame_mask gives it; None: all frames are full.
+        """
+        x = self._input_map(features)
+        if mask is not None:
+            mask = mask.view(len(mask), *[1] * (x.dim() - 2), -1)  # (batch, 1, [1,] frames)
         vectors = []
         for index, block in enumerate(self.blocks):
             x, mask = block(x, mask)

@@ -7,6 +7,7 @@ from 5 Hz to Nyquist; log(x + 1e-4) in float32 even under mixed precision.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from ops.sampling import SAMPLE_RATE
 
 MEL_FMIN_HZ = 5.0
 LOG_OFFSET = 1e-4
+LOG_SILENCE = math.log(LOG_OFFSET)
 GRAMMAR = "mel_<n_fft>_<hop>_<n_mels> (as mel_2048_1024_128) or stft_<n_fft>_<hop> (as stft_256_128)"
 
 
