@@ -246,18 +246,21 @@ class Trainer:
     def _settle(self, pending: list[Scored]) -> None:
         """Brings the losses and scores of the pending batches, of all processes, into the progress."""
         progress = self.progress
-        losses = torch.stack([loss for loss, *_ in pending]).tolist()
-        parts = [  # a batch at a time: the same sums however often this is called
-            (loss * len(fnames), len(fnames), *lwlrap_parts_of_tensors(labels, logits))
-            for loss, (_, logits, labels, fnames) in zip(losses, pending, strict=True)
+        losses, logits, labels, fnames = zip(*pending, strict=True)
+        sizes = [len(names) for names in fnames]
+        # One copy from the device each; then a batch at a time: the same sums however often this is called.
+        scores, truth = (torch.cat(parts).cpu().split(sizes) for parts in (logits, labels))
+        parts = [
+            (loss * size, size, *lwlrap_parts_of_tensors(truth[number], scores[number]))
+            for number, (loss, size) in enumerate(zip(torch.stack(losses).tolist(), sizes, strict=True))
         ]
         first = progress.batch - len(pending)
         for offset, part in enumerate(processes.total(np.array(parts)).tolist()):
             if not math.isfinite(part[0]):
-                fnames = [name for names in processes.gather(pending[offset][3]) for name in names]
+                clips = [name for names in processes.gather(fnames[offset]) for name in names]
                 raise DataError(
                     f"the loss became {part[0]} in epoch {progress.epoch}, batch {first + offset}, with the "
-                    f"clips {', '.join(fnames)}; {self.last_saved}lower the learning rate, or look at these "
+                    f"clips {', '.join(clips)}; {self.last_saved}lower the learning rate, or look at these "
                     "clips with check_data.py"
                 )
             progress.loss_sum += part[0]
