@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import tempfile
+import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from inputs import N_CLASSES, batch, competition_clips, network, training_step
+from inputs import SharedClips, batch, network, synchronize, training_step
 
 from ops.batch_augmentation import to_device
 from ops.effects.chain import apply_effects
+from ops.effects.sox import missing_effects_engine
 from ops.transforms import Augmentation, apply_sox, draw_effects
-from toolkit.clips.checks import probe_clips
-from toolkit.clips.loading import Clip, Segments, TrainingDataset, training_loader
+from toolkit.clips.loading import Segments, TrainingDataset, training_loader
 from toolkit.system.runtime import Runtime
 
 Job = Callable[[int], object]
+ALWAYS_AUGMENTED = 10**6  # epochs
+
+
+def require_engine(engine: str) -> None:
+    missing = missing_effects_engine(engine)
+    if missing:
+        raise RuntimeError(missing)
 
 
 def effects(engine: str, n_clips: int, batch_size: int):
-    """Reverb, pitch, overdrive and tempo of n_clips clips of 10 s, on one core of a CPU."""
+    """Reverb, pitch, overdrive and tempo of n_clips clips of 10 s; on a CPU on one core of it."""
 
-    def setup(device: torch.device) -> Job:
-        torch.set_num_threads(1)
+    def setup(device: torch.device, _: SharedClips) -> Job:
+        require_engine(engine)
+        if device.type == "cpu":
+            torch.set_num_threads(1)
         signal, _ = batch(device, n_clips)
         signal.clamp_(-1, 1)
         lengths = torch.full((n_clips,), signal.shape[1])
@@ -45,28 +54,67 @@ def effects(engine: str, n_clips: int, batch_size: int):
     return setup
 
 
-def augmented_training(depth: int, n_clips: int, batch_size: int, workers: int, engine: str, **options):
-    """An epoch over n_clips WAV files with MixUp and effects, reading included."""
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch of 2D training over WAV files with MixUp and effects; clips are cut to max_seconds."""
 
-    def setup(device: torch.device) -> Job:
-        folder = Path(tempfile.mkdtemp(prefix="clips_"))
-        names = competition_clips(folder, n_clips)
-        paths, lengths = probe_clips(names, str(folder), "table")
-        labels = (np.random.default_rng(0).random((n_clips, N_CLASSES)) < 0.03).astype(np.float32)
-        clips = [Clip(*row) for row in zip(names, paths, lengths, labels, strict=True)]
+    depth: int
+    n_clips: int
+    batch_size: int
+    max_seconds: float = 10
+    num_workers: int = 0
+
+
+class AugmentedTraining:
+    """Job: trains an epoch, reading and augmenting included."""
+
+    def __init__(
+        self, epoch: Epoch, engine: str, options: dict[str, bool], device: torch.device, clips: SharedClips
+    ):
+        require_engine(engine)
         augmentation = Augmentation(p_mixup=0.5, p_aug=0.75, effects=engine)
-        on_device = augmentation.can_draw_ahead
-        dataset = TrainingDataset(clips, Segments(10, 0, 0), augmentation, 10**6, on_device)
-        loader, batches = training_loader(dataset, batch_size, Runtime(device=device, num_workers=workers))
-        step = training_step(network("2d", depth, device, **options).train(), options.get("plain", False))
+        dataset = TrainingDataset(
+            clips.labelled(epoch.n_clips),
+            Segments(epoch.max_seconds, 0, 0),
+            augmentation,
+            ALWAYS_AUGMENTED,
+            augmentation.can_draw_ahead,
+        )
+        runtime = Runtime(device=device, num_workers=epoch.num_workers)
+        self.loader, self.batches = training_loader(dataset, epoch.batch_size, runtime)
+        model = network("2d", epoch.depth, device, **options).train()
+        self.step, self.device = training_step(model, options.get("plain", False)), device
 
-        def epoch(repeat: int) -> None:
-            batches.set_epoch(repeat)
-            for loaded in loader:
-                moved = to_device(loaded, device)
-                step(moved["signal"], moved["labels"], moved["lengths"])
+    def __call__(self, repeat: int) -> None:
+        self.batches.set_epoch(repeat)
+        for loaded in self.loader:
+            moved = to_device(loaded, self.device)
+            self.step(moved["signal"], moved["labels"], moved["lengths"])
 
-        epoch.folder = folder
-        return epoch
+    def parts(self, repeat: int) -> dict[str, float]:
+        """Seconds of an epoch's parts, the device waited for after each; they overlap otherwise."""
+        names = ("waiting for clips", "moving and augmenting", "training step")
+        spent = dict.fromkeys(names, 0.0)
+
+        def count(name: str, since: float) -> float:
+            synchronize(self.device)
+            now = time.perf_counter()
+            spent[name] += now - since
+            return now
+
+        self.batches.set_epoch(repeat)
+        moment = time.perf_counter()
+        for loaded in self.loader:
+            moment = count(names[0], moment)
+            moved = to_device(loaded, self.device)
+            moment = count(names[1], moment)
+            self.step(moved["signal"], moved["labels"], moved["lengths"])
+            moment = count(names[2], moment)
+        return spent
+
+
+def augmented_training(epoch: Epoch, engine: str, **options: bool):
+    def setup(device: torch.device, clips: SharedClips) -> Job:
+        return AugmentedTraining(epoch, engine, options, device, clips)
 
     return setup
