@@ -36,17 +36,18 @@ def test_parts_of_an_epoch_add_up(tables):
     parts = {
         name: float(cells[1])
         for name, cells in epoch.items()
-        if cells[0][0].isdigit() and "of it" not in name
+        if cells[0][0].isdigit() and not name.startswith(("of it", "in a thread"))
     }
     whole = parts.pop("**all**")
     assert sum(parts.values()) == pytest.approx(whole, abs=0.02)
     assert 0 <= parts["everything else"] < 0.5 * whole
     for name in ("forward", "backward", "loss", "moving and augmenting"):
         assert epoch[name][3] == "2.0"
-    for name in ("refreshing the head", "validation", "writing the history", "settling metrics"):
+    for name in ("refreshing the head", "validation", "settling metrics"):
         assert epoch[name][3] == "1.0"
     assert epoch["waiting for the loader"][3] == "3.0"  # the third finds the end
-    assert float(epoch["writing checkpoints"][3]) >= 2  # last.pth and, the only later epoch, final_model.pth
+    # The thread may still write what the first epoch left: last.pth, beside the last's own files.
+    assert 2 <= float(epoch["in a thread: writing checkpoints"][3]) <= 4
 
 
 def test_phases_of_a_step_and_of_inference(tables):
