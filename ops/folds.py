@@ -1,12 +1,13 @@
-"""Cross-validation folds that keep groups whole: multilabel-stratified for curated clips, plain for noisy."""
+"""Cross-validation folds that keep groups whole: multilabel-stratified for curated clips, plain for noisy.
+
+scikit-learn is imported where folds are made: it takes as long to load as torch, and prediction needs none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
-from sklearn.model_selection import KFold, train_test_split
 
 from ops.errors import DataError
 
@@ -21,6 +22,8 @@ def stratified_folds(targets: np.ndarray, n_folds: int, seed: int) -> Iterator[t
     """
     targets = np.asarray(targets)
     _check(len(targets), n_folds)
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
     splitter = MultilabelStratifiedKFold(n_splits=n_folds, shuffle=True, random_state=seed)
     # The package takes several columns; a second one, the complement, changes nothing.
     columns = np.hstack([targets, 1 - targets]) if targets.shape[1] == 1 else targets
@@ -36,6 +39,8 @@ def stratified_folds(targets: np.ndarray, n_folds: int, seed: int) -> Iterator[t
 def plain_folds(n_clips: int, n_folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (training, validation) indices of n_folds shuffled folds of n_clips clips."""
     _check(n_clips, n_folds)
+    from sklearn.model_selection import KFold
+
     yield from KFold(n_splits=n_folds, shuffle=True, random_state=seed).split(np.zeros(n_clips))
 
 
@@ -156,6 +161,8 @@ def split_holdout(groups: Sequence[str], holdout_size: float, seed: int) -> tupl
     sizes = np.bincount(group_of_clip)
     if len(sizes) == n_clips:
         try:
+            from sklearn.model_selection import train_test_split
+
             parts = train_test_split(np.arange(n_clips), test_size=holdout_size, random_state=seed)
         except ValueError as error:
             raise DataError(
