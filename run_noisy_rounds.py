@@ -12,6 +12,8 @@
 Round 0 trains on the curated clips alone. Stopped or killed, the same command goes on where it was, with
 the same result. The folder gets every round's tables, predictions and experiment, rounds.csv, and
 submission.csv where there are test clips.
+
+Under torchrun all processes train and predict; the same command may go on with another number of them.
 """
 
 import argparse
@@ -73,8 +75,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_args(parser: Parser, args: argparse.Namespace) -> None:
     """parser.error where flags do not go together."""
-    if processes.launch() is not None:
-        parser.error("the rounds run in one process: start them without torchrun")
     if args.folds is None:
         args.folds = list(range(args.n_folds))
     check_run_flags(parser, args, NetworkConfig, args.network)
@@ -98,14 +98,16 @@ def main(argv: list[str] | None = None) -> None:
     directory = RoundsDirectory(report.parent)
     splits = check_all(plan, directory, args.noisy_truth_df)
     if args.dry_run:
-        n_noisy = len(read_table(plan.noisy_df, ["fname"]))
-        print_table(planned_rounds(plan, len(splits.curated), n_noisy, directory.n_finished(plan)))
-        print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
+        if processes.shows_progress():
+            n_noisy = len(read_table(plan.noisy_df, ["fname"]))
+            print_table(planned_rounds(plan, len(splits.curated), n_noisy, directory.n_finished(plan)))
+            print(f"a dry run: nothing was trained or written; the rounds would go to {directory.path}")
         return
     command = ["run_noisy_rounds.py", *(sys.argv[1:] if argv is None else argv)]
     rows = RoundsJob(plan, directory, NETWORKS, args.runtime, command, args.noisy_truth_df).run()
-    print_table(printable(rows))
-    print(directory.report)
+    if processes.shows_progress():
+        print_table(printable(rows))
+        print(directory.report)
 
 
 def check_all(plan: RoundsConfig, directory: RoundsDirectory, noisy_truth_df: str | None) -> Splits:

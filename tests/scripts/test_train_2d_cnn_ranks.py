@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from real_processes import outcome, torchrun
+from real_processes import outcome, rank_of, torchrun
 
 
 @pytest.fixture
@@ -89,14 +89,6 @@ def test_torchrun_brings_a_run_back_that_lost_a_process(zygote, flags, tmp_path)
     assert output.count("error: a process of this run was lost") == 1 and "--resume" in output
     assert "fold 0: resumed at epoch" in output
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "reference")
-
-
-def rank_of(agent: int, rank: int) -> int:
-    """The process of a rank among torchrun's children."""
-    for child in Path(f"/proc/{agent}/task/{agent}/children").read_text().split():
-        if f"RANK={rank}" in Path(f"/proc/{child}/environ").read_text().split("\0"):
-            return int(child)
-    raise AssertionError("no such process")
 
 
 def test_one_line_for_an_error_that_all_processes_make(zygote, flags, capsys):

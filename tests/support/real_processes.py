@@ -135,9 +135,17 @@ def torchrun(script: str, *arguments: object, flags: tuple[str, ...] = ()) -> su
     )
 
 
+def rank_of(agent: int, rank: int) -> int:
+    """The process of a rank among torchrun's children."""
+    for child in Path(f"/proc/{agent}/task/{agent}/children").read_text().split():
+        if f"RANK={rank}" in Path(f"/proc/{child}/environ").read_text().split("\0"):
+            return int(child)
+    raise AssertionError("no such process")
+
+
 def outcome_of_rounds(folder) -> dict[str, bytes]:
     """Bytes of every table, prediction and result of the rounds, by their paths."""
-    patterns = ("rounds.csv", "plan.json", "tables/*.csv", "predictions/*.csv",
+    patterns = ("rounds.csv", "submission.csv", "plan.json", "tables/*.csv", "predictions/*.csv",
                 "experiments/*/predictions/*.csv", "experiments/*/results.json",
                 "experiments/*/noisy_folds.csv")  # fmt: skip
     return {

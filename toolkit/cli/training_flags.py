@@ -109,8 +109,7 @@ def add_run_flags(
             "--init_from",
             help="experiment of the same network and folds whose best models the folds start from",
         )
-    names = [field.name for field in dataclasses.fields(Runtime)]
-    add_runtime_flags(group, [name for name in names if one_run or name != "parallel"])
+    add_runtime_flags(group, [field.name for field in dataclasses.fields(Runtime)])
 
 
 def add_runtime_flags(group: Any, names: Sequence[str] = ("num_workers", "amp", "compile")) -> None:
@@ -126,7 +125,8 @@ def runtime_of(parser: Parser, args: argparse.Namespace) -> Runtime:
     missing = missing_compiler() if args.compile else None
     if missing:
         parser.error(missing)
-    return Runtime(**values_of(args, Runtime, device=resolve_device(parser, args.device)))
+    gradients = getattr(args, "parallel", None) == "batches"
+    return Runtime(**values_of(args, Runtime, device=resolve_device(parser, args.device, gradients)))
 
 
 def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type, kind: str) -> None:
@@ -226,22 +226,26 @@ class TrainingScript:
         return self.build(self.network_type(**network))
 
 
-def resolve_device(parser: argparse.ArgumentParser, name: str) -> torch.device:
+def resolve_device(parser: argparse.ArgumentParser, name: str, gradients: bool = True) -> torch.device:
     """--device as a torch device; parser.error where this machine has no such device.
 
-    Of several processes on a machine each takes the GPU of its local rank.
+    Of several processes on a machine each takes the GPU of its local rank, counted round where there are
+    fewer: not so where gradients travel between them (see toolkit.system.processes.joined), since nccl
+    takes one process a GPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    started = processes.launch()
-    if started and started.local_world_size > 1 and name.startswith("cuda"):
-        n_gpus = torch.cuda.device_count()
-        if name != "cuda" or started.local_world_size > n_gpus:
+    started, n_gpus = processes.launch(), torch.cuda.device_count()
+    if started and n_gpus and name.startswith("cuda"):
+        n_processes = started.local_world_size
+        if gradients and n_processes > 1 and (name != "cuda" or n_processes > n_gpus):
             parser.error(
-                f"--device: expected cuda and a GPU for each of the {started.local_world_size} processes on "
-                f"this machine, got {name!r} and {n_gpus} GPUs; lower --nproc_per_node or give --device=cpu"
+                f"--device: expected cuda and a GPU for each of the {n_processes} processes on this machine, "
+                f"got {name!r} and {n_gpus} GPUs; lower --nproc_per_node, or give --parallel=folds, with "
+                "which processes share GPUs"
             )
-        name = f"cuda:{started.local_rank}"
+        if name == "cuda":
+            name = f"cuda:{started.local_rank % n_gpus}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -1,14 +1,16 @@
 """Rounds of relabeling as one resumable job: train, predict the noisy clips, relabel, train again.
 
 toolkit.rounds.plan has the directory. Every step ends with a file written whole; a step whose file is there
-is not done again.
+is not done again. Under torchrun all processes train and predict, and rank 0 does the rest.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ from toolkit.prediction.predict import ClipsToPredict, PredictionOptions, Predic
 from toolkit.rounds.plan import RoundsConfig, RoundsDirectory
 from toolkit.rounds.report import report_of_round
 from toolkit.rounds.tables import relabel_table
+from toolkit.runs.config import RunConfig
 from toolkit.runs.experiment import Experiment
-from toolkit.system import console
+from toolkit.system import console, processes
 from toolkit.system.files import check_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
-from toolkit.training.cross_validation import Session, run_folds
+from toolkit.training.cross_validation import Session, train_folds
 
 
 @dataclass(frozen=True)
@@ -51,24 +54,31 @@ class RoundsJob:
 
     def run(self) -> list[dict[str, Any]]:
         """Runs the rounds and blends the last ones; returns the rows of rounds.csv."""
-        plan, directory = self.plan, self.directory
-        directory.check_plan(plan)
-        with directory.claimed():
-            directory.start(plan, self.argv)
-            experiments: list[Experiment] = []
-            rows: list[dict[str, Any]] = []
+        plan, runtime = self.plan, self.runtime
+        experiments: list[Experiment] = []
+        rows: list[dict[str, Any]] = []
+        together = processes.joined(runtime.device, gradients=runtime.parallel == "batches")
+        with together, StopRequest() as stop, ExitStack() as claim:
+            processes.from_main(lambda: self._begin(claim))
             for number in range(plan.n_rounds):
-                if number:
-                    self._relabel(number, experiments)
-                experiments.append(self._train(number, experiments))
+                config, session = processes.from_main(partial(self._prepare, number, experiments), stop)
+                experiments.append(train_folds(config, session, self.builder.build, runtime, stop))
+                processes.wait_for_all(stop)
                 if number < plan.n_predicting:
-                    self._predict_noisy(number, experiments[-1])
-                rows.append(report_of_round(number, plan, directory, experiments[-1], self.noisy_truth_df))
-                _write_report(directory.report, rows)
-            self._blend(experiments[-plan.blend_rounds :])
+                    self._predict_noisy(number, experiments[-1], stop)
+                rows = processes.from_main(partial(self._report, rows, experiments[-1]), stop)
+            processes.from_main(lambda: self._blend(experiments[-plan.blend_rounds :]), stop)
         return rows
 
-    def _train(self, number: int, earlier: Sequence[Experiment]) -> Experiment:
+    def _begin(self, claim: ExitStack) -> None:
+        self.directory.check_plan(self.plan)
+        claim.enter_context(self.directory.claimed())
+        self.directory.start(self.plan, self.argv)
+
+    def _prepare(self, number: int, earlier: Sequence[Experiment]) -> tuple[RunConfig, Session]:
+        """Relabels for a round; what it trains."""
+        if number:
+            self._relabel(number, earlier)
         console.note(f"round {number}: training")
         plan, directory, init_from = self.plan, self.directory, None
         if plan.warm_start and number:
@@ -84,21 +94,27 @@ class RoundsJob:
             submission=plan.submission,
             how_to_train_the_rest=f"these rounds train folds {folds} alone, not {{}}",
         )
-        return run_folds(config, session, self.builder.build, self.runtime)
+        return config, session
 
-    def _predict_noisy(self, number: int, experiment: Experiment) -> None:
+    def _predict_noisy(self, number: int, experiment: Experiment, stop: StopRequest) -> None:
         path, data, train = self.directory.predictions(number), self.plan.run.data, self.plan.run.train
-        if path.exists():
+        if processes.from_main(path.exists):
             return
-        console.note(f"round {number}: predicting the noisy clips")
+        if processes.is_main():
+            console.note(f"round {number}: predicting the noisy clips")
         options = PredictionOptions(
             batch_size=train.batch_size,
             out_of_fold=self.plan.out_of_fold,
             adapt_batch_norm=train.adapt_batch_norm,
         )
         clips = ClipsToPredict.of_table(data.noisy_train_df, data.noisy_train_data_dir)
-        with StopRequest() as stop:
-            Predictor(self.builder, options, self.runtime, path, stop).predict([experiment], clips)
+        Predictor(self.builder, options, self.runtime, path, stop).predict([experiment], clips)
+
+    def _report(self, rows: Sequence[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
+        """The rows of rounds.csv, written, with that of the next round, which this experiment trained."""
+        row = report_of_round(len(rows), self.plan, self.directory, experiment, self.noisy_truth_df)
+        _write_report(self.directory.report, [*rows, row])
+        return [*rows, row]
 
     def _relabel(self, number: int, earlier: Sequence[Experiment]) -> None:
         plan, path, mode = self.plan, self.directory.table(number), self.plan.modes[number - 1]

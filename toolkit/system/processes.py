@@ -19,9 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ops.errors import DataError, ProblemsError
-from toolkit.system.interruption import Interrupted
+from toolkit.system.interruption import Interrupted, StopRequest
 
 TIMEOUT = timedelta(minutes=10)  # without a sign of life
+PATIENCE = timedelta(days=1000)  # for another's folds
+POLL_SECONDS = 0.05
 LOST = (
     "a process of this run was lost (killed, out of memory, stuck for {minutes:g} minutes, or its machine is "
     "gone); all of them end. What was saved is whole: go on with {command}, or have torchrun do it "
@@ -67,7 +69,7 @@ def launch() -> Launch | None:
 class _Group:
     """The processes of the run: a group for the network's tensors, one on the CPU for everything else."""
 
-    def __init__(self, device, timeout: timedelta):
+    def __init__(self, device, timeout: timedelta, gradients: bool):
         import torch.distributed as dist
 
         self.dist, self.timeout = dist, timeout
@@ -78,14 +80,16 @@ class _Group:
                 import torch
 
                 torch.cuda.set_device(device)
+            backend = "nccl" if gradients and device.type == "cuda" else "gloo"
             dist.init_process_group(
-                "nccl" if device.type == "cuda" else "gloo",
+                backend,
                 store=dist.PrefixStore("group", self.store),
                 rank=self.rank,
                 world_size=self.world_size,
                 timeout=timeout,
             )
-            self.control = dist.new_group(backend="gloo") if device.type == "cuda" else dist.group.WORLD
+            self.control = dist.new_group(backend="gloo") if backend == "nccl" else dist.group.WORLD
+            self.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise DataError(
                 f"the {os.environ['WORLD_SIZE']} processes of this run did not find each other at "
@@ -95,7 +99,7 @@ class _Group:
 
     def hang_up(self) -> None:
         """Closes the connections: the last reference goes, too."""
-        self.control = None
+        self.control = self.patient = None
         if self.dist.is_initialized():
             self.dist.destroy_process_group()
 
@@ -105,18 +109,23 @@ _joined: _Group | None = None  # those of the launch, sharing it or not
 
 
 @contextmanager
-def joined(device, timeout: timedelta = TIMEOUT) -> Iterator[None]:
+def joined(device, timeout: timedelta = TIMEOUT, gradients: bool = False) -> Iterator[None]:
     """Within it the processes that torchrun started work together; a single one stays alone.
 
     An error of one process ends all of them with that error; where one is lost, the others raise a
-    DataError that says so. device: where this process keeps its network.
+    DataError that says so.
+
+    Args:
+        device: where this process keeps its network.
+        gradients: they travel between the processes, on GPUs by nccl, which takes one process a GPU. Without
+            them processes may share a GPU, and what little travels goes over the CPU.
     """
     global _group, _joined
     started = launch()
     if started is None or started.world_size == 1:
         yield
         return
-    _group = _joined = group = _Group(device, timeout)
+    _group = _joined = group = _Group(device, timeout, gradients)
     try:
         yield
     except (DataError, Interrupted) as error:
@@ -171,8 +180,11 @@ def gather(value: Value) -> list[Value]:
     return values
 
 
-def from_main(function: Callable[[], Value]) -> Value:
-    """What the function (picklable result) returns, or the DataError it raises, on rank 0, for all."""
+def from_main(function: Callable[[], Value], stop: StopRequest | None = None) -> Value:
+    """What the function (picklable result) returns, or the DataError it raises, on rank 0, for all.
+
+    stop: of a function that may take longer than TIMEOUT; looked at by those that wait.
+    """
     if _group is None:
         return function()
     outcome: list[Any] = [None]
@@ -181,11 +193,24 @@ def from_main(function: Callable[[], Value]) -> Value:
             outcome = [(function(), None)]
         except DataError as error:
             outcome = [(None, error)]
+    if stop is not None:
+        wait_for_all(stop)
     _group.dist.broadcast_object_list(outcome, src=0, group=_group.control)
     value, error = outcome[0]
     if error is not None:
         raise error
     return value
+
+
+def wait_for_all(stop: StopRequest) -> None:
+    """Holds this process until all have come here, however long that takes; stop is looked at meanwhile."""
+    if _group is None:
+        return
+    arrival = _group.dist.barrier(group=_group.patient, async_op=True)
+    while not arrival.is_completed():
+        stop.check()
+        time.sleep(POLL_SECONDS)
+    arrival.wait()  # raises where another was lost
 
 
 def any_rank(flag: bool) -> bool:

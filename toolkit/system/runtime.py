@@ -24,7 +24,9 @@ class Runtime:
     """
 
     device: torch.device
-    num_workers: int = option("processes that load clips; 0 loads in the main process", 4, low=0)
+    num_workers: int = option(
+        "processes that load clips (per process under torchrun); 0: the main one does", 4, low=0
+    )
     amp: bool = option(
         "compute in bfloat16 where that is safe; front end, heads and loss stay float32", False
     )
@@ -38,7 +40,7 @@ class Runtime:
         low=1,
     )
     parallel: str = option(
-        "what the processes of torchrun share: the batches of each fold, or the folds",
+        "what the processes of torchrun share: the batches of each fold, or the folds, and then GPUs, too",
         "batches",
         choices=("batches", "folds"),
     )

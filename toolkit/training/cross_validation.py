@@ -49,34 +49,42 @@ def run_folds(
     Under torchrun all processes return the experiment; rank 0 alone reads and writes it, but with
     parallel "folds", where every process takes some of the folds and none waits for another.
     """
+    gradients = runtime.parallel == "batches"
+    with processes.joined(runtime.device, gradients=gradients), StopRequest() as stop:
+        return train_folds(config, session, build_network, runtime, stop)
+
+
+def train_folds(
+    config: RunConfig, session: Session, build_network: BuildNetwork, runtime: Runtime, stop: StopRequest
+) -> Experiment:
+    """run_folds within processes.joined; with parallel "folds" another process may still be at its own."""
     where, resume = session.experiments_dir, session.resume
-    with processes.joined(runtime.device), StopRequest() as stop:
-        processes.from_main(lambda: Experiment.check_startable(config, where, resume))
-        splits = load_splits(config.data, session.submission)
-        seen = folds_that_see(splits)
-        if config.train.init_from:
-            earlier = warm_start.check(config, splits, session.folds)
-            seen = merge_seen(seen, seen_noisy_clips(earlier))
+    processes.from_main(lambda: Experiment.check_startable(config, where, resume))
+    splits = load_splits(config.data, session.submission)
+    seen = folds_that_see(splits)
+    if config.train.init_from:
+        earlier = warm_start.check(config, splits, session.folds)
+        seen = merge_seen(seen, seen_noisy_clips(earlier))
 
-        def start() -> Experiment:
-            elsewhere = Experiment.nearest_to(config, where) if resume else None
-            if elsewhere:
-                console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
-            experiment = Experiment.start(config, where, resume)
-            experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
-            begin(experiment, splits, seen, session.argv, runtime.device)
-            return experiment
+    def start() -> Experiment:
+        elsewhere = Experiment.nearest_to(config, where) if resume else None
+        if elsewhere:
+            console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
+        experiment = Experiment.start(config, where, resume)
+        experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
+        begin(experiment, splits, seen, session.argv, runtime.device)
+        return experiment
 
-        experiment = processes.from_main(start)
-        apart = runtime.parallel == "folds"
-        own = session.folds[processes.rank() :: processes.world_size()] if apart else session.folds
-        with processes.alone() if apart else nullcontext():
-            for fold in own:
-                with ExitStack() as claim:
-                    processes.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
-                    run_fold(fold, splits, experiment, build_network, runtime, stop)
-            elsewhere = set(session.folds) - set(own)
-            processes.from_main(lambda: _summarise(splits, experiment, session, elsewhere))
+    experiment = processes.from_main(start)
+    apart = runtime.parallel == "folds"
+    own = session.folds[processes.rank() :: processes.world_size()] if apart else session.folds
+    with processes.alone() if apart else nullcontext():
+        for fold in own:
+            with ExitStack() as claim:
+                processes.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
+                run_fold(fold, splits, experiment, build_network, runtime, stop)
+        elsewhere = set(session.folds) - set(own)
+        processes.from_main(lambda: _summarise(splits, experiment, session, elsewhere))
     return experiment
 
 

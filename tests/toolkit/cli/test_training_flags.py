@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+import predict_2d_cnn
 import train_2d_cnn
 import train_hierarchical_cnn
 from command_lines import usage_error
@@ -167,11 +168,12 @@ def test_one_fold_is_a_usage_error(training_flags, capsys):
 CPU = torch.device("cpu")
 
 
-def test_each_process_takes_its_own_gpu(monkeypatch):
-    class Parser:
-        def error(self, message):
-            raise SystemExit(message)
+class Parser:
+    def error(self, message):
+        raise SystemExit(message)
 
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
     for name, value in environments()[1].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -181,5 +183,26 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     with pytest.raises(SystemExit, match="a GPU for each of the 2 processes"):
         training_flags.resolve_device(Parser(), "cuda:0")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(SystemExit, match="lower --nproc_per_node"):
+    with pytest.raises(SystemExit, match="and 1 GPUs; lower --nproc_per_node, or give --parallel=folds"):
         training_flags.resolve_device(Parser(), "cuda")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # several machines of a GPU each
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert training_flags.resolve_device(Parser(), "cuda") == torch.device("cuda:0")
+
+
+@pytest.mark.parametrize("n_gpus, expected", [(1, "00000"), (2, "01010"), (5, "01234"), (8, "01234")])
+def test_processes_between_which_no_gradients_travel_share_gpus_evenly(monkeypatch, n_gpus, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    for name, value in {**environments()[0], "LOCAL_WORLD_SIZE": "5", "WORLD_SIZE": "5"}.items():
+        monkeypatch.setenv(name, value)
+    for rank, gpu in enumerate(expected):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        for flags in (["--parallel=folds"], ["--parallel=folds", "--device=cuda"]):
+            args = train_2d_cnn.parse_args([*REQUIRED, "--folds", "0", *flags])
+            assert args.runtime.device == torch.device(f"cuda:{gpu}")
+        predict = ["--experiment=x", "--inputs=x.wav", "--top_k=1"]
+        assert predict_2d_cnn.parse_args(predict).runtime.device == torch.device(f"cuda:{gpu}")
+    named = training_flags.resolve_device(Parser(), "cuda:0", gradients=False)
+    assert named == torch.device("cuda:0"), "a GPU that is named is the one that all take"

@@ -1,5 +1,7 @@
 """Several processes: what they share, and how an error of one ends all."""
 
+import os
+import signal
 import time
 from datetime import timedelta
 
@@ -12,6 +14,7 @@ from real_processes import environments, on_two_ranks
 from toolkit.clips.problems import MalformedRow
 from toolkit.clips.tables import read_table
 from toolkit.system import processes
+from toolkit.system.interruption import Interrupted, StopRequest
 
 CPU = torch.device("cpu")
 
@@ -47,6 +50,17 @@ def test_values_go_around():
     assert first[:4] == second[:4] == [[0, 10], "of 0", True, [1.0, 4.0]]
     assert sorted(number for numbers in first[4] for number in numbers) == [0, 1, 2, 3]
     assert {first[5], second[5]} == {True, False}
+
+
+def test_processes_that_may_share_a_gpu_do_without_nccl(monkeypatch):
+    """nccl refuses two processes on one GPU."""
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+
+    def work(rank):
+        with processes.joined(torch.device("cuda:0")):
+            return torch.distributed.get_backend(), processes.gather(rank)
+
+    assert on_two_ranks(work) == [("gloo", [0, 1])] * 2
 
 
 @pytest.mark.parametrize("culprit", [0, 1])
@@ -97,6 +111,37 @@ def test_a_process_that_gives_no_sign_of_life_ends_the_others_in_time():
     error, _ = on_two_ranks(work)
     assert isinstance(error, DataError) and "a process of this run was lost" in str(error)
     assert time.monotonic() - started < 15
+
+
+def test_who_waits_for_all_waits_beyond_the_time_limit():
+    def slow_answer():
+        time.sleep(1.3)
+        return "late"
+
+    def work(_):
+        with processes.joined(CPU, timedelta(seconds=1)):
+            return processes.from_main(slow_answer, StopRequest())
+
+    assert on_two_ranks(work) == ["late"] * 2
+
+
+def test_who_waits_for_all_hears_of_a_stop_and_of_an_error():
+    def stopped(rank):
+        with StopRequest() as stop, processes.joined(CPU):
+            if rank == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+                processes.wait_for_all(stop)
+            processes.gather(None)
+
+    assert [type(error) for error in on_two_ranks(stopped)] == [Interrupted] * 2
+
+    def failed(rank):
+        with processes.joined(CPU):
+            if rank == 1:
+                raise DataError("x.wav: broken")
+            processes.wait_for_all(StopRequest())
+
+    assert [str(error) for error in on_two_ranks(failed)] == ["x.wav: broken"] * 2
 
 
 def test_processes_that_do_not_find_each_other_say_so(monkeypatch):
