@@ -5,13 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from real_processes import Zygote, outcome_of_rounds, rank_of, torchrun
+from real_processes import Zygote, outcome_of_rounds, torchrun
 
 ROUNDS = {"script": "run_noisy_rounds"}
 
@@ -89,17 +88,6 @@ def test_stopped_and_killed_in_any_number_of_processes_they_end_like_rounds_of_o
     assert zygote.run(argv, **where) == 0, zygote.output()
     assert outcome_of_rounds(tmp_path / "rounds") == expected
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".tmp", ".shards")]
-
-
-def test_torchrun_brings_rounds_back_that_lost_a_process(flags, expected, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = torchrun("run_noisy_rounds.py", *flags("--parallel=folds"), flags=("--max_restarts=1",))
-    wait_for("epoch 0", lambda: "".join(path.read_text() for path in Path().glob("rounds/*/round_1-*/log")))
-    os.kill(rank_of(run.pid, 1), signal.SIGKILL)
-    output, _ = run.communicate(timeout=120)
-    assert run.returncode == 0, output
-    assert "fold 0: finished before, nothing to do" in output
-    assert outcome_of_rounds(tmp_path / "rounds") == expected
 
 
 def test_shared_batches_make_nearly_the_rounds_of_one_process(zygote, rounds_flags, tmp_path):
