@@ -41,6 +41,9 @@ MAX_OVERSHOOT = 4.0
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
 COUNTED_BLOCK = 2**10  # frames
+# Formats whose frames are the same to the last bit wherever decoding begins, unless these codecs made them.
+EXACT_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "FLAC", "OGG")
+INEXACT_SUBTYPES = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "OPUS")
 # By a file's first bytes what tells its true length and what is missing. libsndfile reads the samples of a
 # WAV as far as they go, estimates the length of an MP3 without an index, stops at the end of the first of
 # several streams, and says nothing of what is missing.
@@ -143,6 +146,18 @@ def read_clip(path: str | Path) -> tuple[AudioHeader, np.ndarray]:
         return clip.header(), clip.read(0, None)
 
 
+def decode_clip(path: str | Path, max_seconds: float) -> Stream | None:
+    """All of a clip decoded, as a stream in memory; None where it is longer, or made of several streams.
+
+    Raises what read_audio does.
+    """
+    with _opened(path) as clip:
+        stream = clip.stream(clip.readers[0])
+        if len(clip.readers) > 1 or stream.n_frames > max_seconds * stream.rate:
+            return None
+        return stream.decoded()
+
+
 def check_header(path: str | Path) -> int:
     """The clip's length in samples at 44,100 Hz, after all that can be checked without decoding.
 
@@ -195,7 +210,9 @@ class _Clip:
 
     def stream(self, reader: soundfile.SoundFile) -> Stream:
         """One of its streams."""
-        return Stream(reader.samplerate, SAMPLE_RATE, reader.frames, partial(self._mixed_down, reader))
+        is_exact = reader.format in EXACT_FORMATS and reader.subtype not in INEXACT_SUBTYPES
+        decode = partial(self._mixed_down, reader)
+        return Stream(reader.samplerate, SAMPLE_RATE, reader.frames, decode, is_exact)
 
     def _mixed_down(self, reader: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
         """(count,) float32 from a stream's frame `first` on: the channels' mean, checked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
@@ -16,13 +16,16 @@ FILTER_SAMPLES = 1024  # of the lower rate, at each side of a segment that is re
 class Stream:
     """n_frames mono samples at `rate`, read at new_rate; where they come from is the business of `decode`.
 
-    decode: (first, count) -> (count,) float32, so many frames from the first on.
+    Attributes:
+        decode: (first, count) -> (count,) float32, so many frames from the first on.
+        seeks_exactly: whether frames are the same wherever decoding begins, to the last bit.
     """
 
     rate: int
     new_rate: int
     n_frames: int
     decode: Callable[[int, int], np.ndarray]
+    seeks_exactly: bool
 
     @property
     def n_samples(self) -> int:
@@ -38,8 +41,10 @@ class Stream:
 
         Samples beyond [-1, 1], as resampling and lossy decoders make them, too, are clipped.
         """
+        start = min(start, self.n_samples - 1)
         first, last = self.first_frame(start), self.n_frames
         if n_samples is not None:
+            n_samples = min(n_samples, self.n_samples - start)
             last = min(last, math.ceil((start + n_samples + self._margin) * self.rate / self.new_rate))
         audio = self.decode(first, last - first)
         if self.rate != self.new_rate:
@@ -50,6 +55,11 @@ class Stream:
         if audio.min() < -1 or audio.max() > 1:
             audio = np.clip(audio, -1.0, 1.0)
         return audio
+
+    def decoded(self) -> Stream:
+        """The same stream, all of it in memory."""
+        frames = self.decode(0, self.n_frames)
+        return replace(self, decode=lambda first, count: frames[first : first + count])
 
     @property
     def _margin(self) -> int:
