@@ -20,7 +20,14 @@ def train(toy, training_flags, tmp_path):
     """train("name", ...) -> the experiment directory of a run of its own."""
 
     def run(name: str, *extra: str, **changed):
-        flags = {**with_noisy(toy), **with_test(toy), "p_mixup": 0.5, "max_audio_length": 0.5, **changed}
+        flags = {
+            **with_noisy(toy),
+            **with_test(toy),
+            "p_mixup": 0.5,
+            "max_audio_length": 0.5,
+            "epochs": 1,
+            **changed,
+        }
         train_2d_cnn.main(training_flags(*extra, **flags, experiments_dir=tmp_path / name))
         (experiment,) = (tmp_path / name).iterdir()
         return experiment
@@ -59,7 +66,7 @@ def test_every_clip_is_decoded_once_for_all_epochs_folds_and_runs(train, tmp_pat
 
 
 def test_predictions_and_unreadable_clips_are_the_same(toy, train, tmp_path, capsys):
-    experiment = train("plain", "--folds", "0", epochs=1)
+    experiment = train("plain", "--folds", "0")
     fnames = pd.read_csv(toy.folder / "sample_submission.csv")["fname"]
     table = tmp_path / "table.csv"
     pd.DataFrame({"fname": [*fnames, "missing.wav"]}).to_csv(table, index=False)

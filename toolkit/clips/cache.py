@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import struct
 import time
@@ -65,6 +66,7 @@ class ClipCache:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self._keeps = True
+        self._told = mmap.mmap(-1, 1)  # whether it was warned, in this process or one forked from it
         self._uncached: set[str] = set()  # files read as if there were no cache
         self._verified: dict[str, bytes] = {}  # heads of entries whose frames agree with their sum
 
@@ -100,7 +102,7 @@ class ClipCache:
             text += f"; {len(n_missing)} need {_size(low)} (16 bits) to {_size(high)}, {_size(room)} are free"
         console.note(text)
         if n_missing and low > room:
-            console.warn_once(self._warning(_full()))  # loader processes that come to it say nothing more
+            self._warn(_full())
 
     def _place(self, path: str) -> Path:
         name = hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
@@ -160,11 +162,14 @@ class ClipCache:
 
     def _stop(self, error: Exception) -> None:
         self._keeps = False
-        console.warn_once(self._warning(error))
+        self._warn(error)
 
-    def _warning(self, error: Exception) -> str:
+    def _warn(self, error: Exception) -> None:
+        if self._told[0]:
+            return
+        self._told[0] = 1
         reason = getattr(error.__cause__ or error, "strerror", None) or str(error)
-        return (
+        console.warn(
             f"{self.folder}: not all clips can be kept decoded there ({reason}); the others are decoded at "
             "each reading, which is slower and gives the same results"
         )
