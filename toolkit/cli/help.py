@@ -8,7 +8,7 @@ from typing import Any
 
 # What a flag takes, told by the end of its name.
 _VALUES = {"df": "CSV", "csv": "CSV", "submission": "CSV", "dir": "DIR", "experiment": "DIR", "from": "DIR"}
-_VALUES |= {"file": "FILE", "classmap": "JSON"}
+_VALUES |= {"cache": "DIR", "file": "FILE", "classmap": "JSON"}
 _UNBROKEN = re.compile(r"""--\w+ (?!-)|"[^"]*"|'[^']*'""")  # in a command: a flag and its first value, quotes
 
 

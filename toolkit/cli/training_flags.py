@@ -13,6 +13,7 @@ from torch import nn
 
 from ops.effects.sox import missing_effects_engine
 from toolkit.cli.parser import Parser, make_parser, number, parsed_by
+from toolkit.clips.cache import ClipCache
 from toolkit.clips.labels import load_class_map
 from toolkit.runs.config import DataConfig, RunConfig, SubmissionConfig, TrainConfig
 from toolkit.runs.experiment import Experiment
@@ -112,7 +113,7 @@ def add_run_flags(
     add_runtime_flags(group, [field.name for field in dataclasses.fields(Runtime)])
 
 
-def add_runtime_flags(group: Any, names: Sequence[str] = ("num_workers", "amp", "compile")) -> None:
+def add_runtime_flags(group: Any, names: Sequence[str] = ("num_workers", "amp", "compile", "cache")) -> None:
     """--device and some of the flags of toolkit.system.runtime."""
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one"
@@ -126,7 +127,9 @@ def runtime_of(parser: Parser, args: argparse.Namespace) -> Runtime:
     if missing:
         parser.error(missing)
     gradients = getattr(args, "parallel", None) == "batches"
-    return Runtime(**values_of(args, Runtime, device=resolve_device(parser, args.device, gradients)))
+    device = resolve_device(parser, args.device, gradients)
+    cache = ClipCache(args.cache) if args.cache else None
+    return Runtime(**values_of(args, Runtime, device=device, cache=cache))
 
 
 def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type, kind: str) -> None:

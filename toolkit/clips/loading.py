@@ -24,6 +24,7 @@ from toolkit.system.runtime import Runtime
 
 WINDOW_SECONDS = 30  # as long as the longest clips of FSDKaggle2019
 MAX_WHOLE_SECONDS = 300  # of a clip whose windows nobody asked for; about what a batch of 32 clips holds
+ReadAudio = Callable[..., np.ndarray]  # with the arguments of read_audio
 # More workers than cores is the user's choice.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
 
@@ -51,7 +52,7 @@ class Clip:
     sound: str = ""
     unit: str = ""
 
-    def read(self) -> np.ndarray:
+    def read(self, read_audio: ReadAudio = read_audio) -> np.ndarray:
         """(samples,) float32: all of it. Raises DataError where it cannot be read."""
         if self.start is None:
             return read_audio(self.path)
@@ -77,7 +78,7 @@ class TrainingDataset(Dataset):
     Every draw is a function of (seed, fold, epoch, clip), so worker counts, order and resuming do not
     change a sample. Only the segment is read from disk. A clip that cannot be read gives its DataError
     in place of the sample. With on_device the sample comes with a draw in place of the augmentation,
-    for ops.batch_augmentation to carry out.
+    for ops.batch_augmentation to carry out. read_audio, an attribute, is what reads: make_loader sets it.
 
     Args:
         augmentation: see ops.transforms.Augmentation; None: segments as they are.
@@ -93,6 +94,7 @@ class TrainingDataset(Dataset):
     ):
         self.clips, self.segments = list(clips), segments
         self.augmentation, self.switch_off_on, self.on_device = augmentation, switch_off_on, on_device
+        self.read_audio: ReadAudio = read_audio
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -119,15 +121,19 @@ class TrainingDataset(Dataset):
     def _read_segment(self, clip: Clip, rng: np.random.Generator) -> Sample:
         max_samples = self.segments.max_samples
         start = int(rng.integers(max(0, clip.n_samples - max_samples) + 1))
-        audio = read_audio(clip.path, start, max_samples)
+        audio = self.read_audio(clip.path, start, max_samples)
         return Sample(audio, clip.labels, clip.fname, clip.is_noisy, clip.weight)
 
 
 class EvaluationDataset(Dataset):
-    """dataset[index] -> (index, Sample) at full length, or (index, DataError)."""
+    """dataset[index] -> (index, Sample) at full length, or (index, DataError).
+
+    read_audio, an attribute, is what reads: make_loader sets it.
+    """
 
     def __init__(self, clips: Sequence[Clip]):
         self.clips = list(clips)
+        self.read_audio: ReadAudio = read_audio
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -135,7 +141,7 @@ class EvaluationDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Sample | DataError]:
         clip = self.clips[index]
         try:
-            return index, Sample(clip.read(), clip.labels, clip.fname, clip.is_noisy)
+            return index, Sample(clip.read(self.read_audio), clip.labels, clip.fname, clip.is_noisy)
         except DataError as error:
             raise_lack(error)
             return index, error
@@ -171,6 +177,12 @@ def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.maximum.reduceat(scores, starts, axis=0)
 
 
+def announce_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
+    """Says what room the cache takes, before these clips are read; nothing without one."""
+    if runtime.cache is not None and processes.is_main():
+        runtime.cache.announce({clip.path: clip.n_samples for clip in clips})
+
+
 def training_loader(
     dataset: TrainingDataset, batch_size: int, runtime: Runtime
 ) -> tuple[BatchLoader, TrainingBatches]:
@@ -191,7 +203,12 @@ def make_loader(
     persistent: bool = False,
     collate: Callable[[list], dict] = pad_collate,
 ) -> BatchLoader:
-    """The loader of these batches of the data set's keys; persistent workers stay for the next pass."""
+    """The loader of these batches of the data set's keys; persistent workers stay for the next pass.
+
+    From now on the data set reads by the runtime's cache where there is one.
+    """
+    if runtime.cache is not None:
+        dataset.read_audio = runtime.cache.read
 
     def make(n_processes: int, collate: Callable) -> DataLoader:
         return DataLoader(

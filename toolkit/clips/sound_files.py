@@ -10,13 +10,12 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 
 from ops.errors import DataError, raise_lack
 from ops.sampling import SAMPLE_RATE
@@ -32,6 +31,7 @@ from toolkit.clips.flac_frames import survey_flac
 from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES, Layout, Loss, Source, Spliced, foreign_format
 from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
 from toolkit.clips.ogg_pages import survey_ogg
+from toolkit.clips.streams import Stream
 
 # A longer clip has a damaged header.
 MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
@@ -40,8 +40,10 @@ MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
 MAX_OVERSHOOT = 4.0
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 LONG_FILE = 2**20  # bytes from which on a file's layout is kept: each segment is read on its own
-FILTER_SAMPLES = 1024  # of the lower rate, at each side of a segment that is resampled
 COUNTED_BLOCK = 2**10  # frames
+# Formats whose frames are the same to the last bit wherever decoding begins, unless these codecs made them.
+EXACT_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "FLAC", "OGG")
+INEXACT_SUBTYPES = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "OPUS")
 # By a file's first bytes what tells its true length and what is missing. libsndfile reads the samples of a
 # WAV as far as they go, estimates the length of an MP3 without an index, stops at the end of the first of
 # several streams, and says nothing of what is missing.
@@ -144,6 +146,18 @@ def read_clip(path: str | Path) -> tuple[AudioHeader, np.ndarray]:
         return clip.header(), clip.read(0, None)
 
 
+def decode_clip(path: str | Path, max_seconds: float) -> Stream | None:
+    """All of a clip decoded, as a stream in memory; None where it is longer, or made of several streams.
+
+    Raises what read_audio does.
+    """
+    with _opened(path) as clip:
+        stream = clip.stream(clip.readers[0])
+        if len(clip.readers) > 1 or stream.n_frames > max_seconds * stream.rate:
+            return None
+        return stream.decoded()
+
+
 def check_header(path: str | Path) -> int:
     """The clip's length in samples at 44,100 Hz, after all that can be checked without decoding.
 
@@ -171,21 +185,22 @@ class _Clip:
     surplus: str
 
     def header(self) -> AudioHeader:
-        first, n_samples = self.readers[0], sum(map(_n_samples, self.readers))
+        first, n_samples = self.readers[0], sum(self.stream(reader).n_samples for reader in self.readers)
         return AudioHeader(n_samples, first.samplerate, first.channels, self.surplus)
 
     def read(self, start: int, n_samples: int | None) -> np.ndarray:
         """read_audio's samples."""
-        lengths = [_n_samples(reader) for reader in self.readers]
+        streams = [self.stream(reader) for reader in self.readers]
+        lengths = [stream.n_samples for stream in streams]
         first = min(start, sum(lengths) - 1)
         last = sum(lengths) if n_samples is None else first + n_samples
         parts, begin = [], 0
         try:
-            for reader, length in zip(self.readers, lengths, strict=True):
+            for stream, length in zip(streams, lengths, strict=True):
                 low, high = max(first - begin, 0), min(last - begin, length)
                 if low < high:
                     count = high - low if n_samples is not None or len(lengths) > 1 else None
-                    parts.append(self._read_stream(reader, low, count))
+                    parts.append(stream.read(low, count))
                 begin += length
         except DataError:
             raise
@@ -193,41 +208,30 @@ class _Clip:
             raise DataError(f"{self.name}: cannot be decoded ({_reason(error)})") from error
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _read_stream(self, reader: soundfile.SoundFile, start: int, n_samples: int | None) -> np.ndarray:
-        rate, last, skipped = reader.samplerate, reader.frames, 0
-        if rate == SAMPLE_RATE:
-            first = start
-            if n_samples is not None:
-                last = start + n_samples
-        else:
-            # From a sample on that both rates have, with what the filter needs at both ends.
-            step = SAMPLE_RATE // math.gcd(SAMPLE_RATE, rate)
-            margin = math.ceil(FILTER_SAMPLES * max(1.0, SAMPLE_RATE / rate))
-            begin = max(0, start - margin) // step * step
-            skipped, first = start - begin, begin * rate // SAMPLE_RATE
-            if n_samples is not None:
-                last = math.ceil((start + n_samples + margin) * rate / SAMPLE_RATE)
-        first = min(first, reader.frames - 1)
-        audio = self._decode(reader, first, min(last, reader.frames) - first)  # (frames, channels)
+    def stream(self, reader: soundfile.SoundFile) -> Stream:
+        """One of its streams."""
+        is_exact = reader.format in EXACT_FORMATS and reader.subtype not in INEXACT_SUBTYPES
+        decode = partial(self._mixed_down, reader)
+        return Stream(reader.samplerate, SAMPLE_RATE, reader.frames, decode, is_exact)
+
+    def _mixed_down(self, reader: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
+        """(count,) float32 from a stream's frame `first` on: the channels' mean, checked."""
+        audio = self._decode(reader, first, count)  # (frames, channels)
+        if not reader.subtype.startswith("PCM_"):  # whole numbers are finite, and within full scale
+            self._check_values(audio, reader.subtype in FLOAT_SUBTYPES)
+        if audio.shape[1] == 2:
+            return (audio[:, 0] + audio[:, 1]) / 2  # in a thirtieth of numpy's time for a mean of two
+        return audio.mean(axis=1) if audio.shape[1] > 1 else audio.reshape(-1)
+
+    def _check_values(self, audio: np.ndarray, is_float: bool) -> None:
         lowest, highest = float(audio.min()), float(audio.max())
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise DataError(f"{self.name}: expected finite samples, found NaN or infinity")
-        if reader.subtype in FLOAT_SUBTYPES and max(highest, -lowest) > MAX_OVERSHOOT:
+        if is_float and max(highest, -lowest) > MAX_OVERSHOOT:
             raise OverscaleAudioError(
                 f"{self.name}: expected float samples in [-1, 1], found {max(highest, -lowest):.6g}, as "
                 f"where integers are written as float; {_scaling(max(highest, -lowest))}"
             )
-        if audio.shape[1] > 1 or rate != SAMPLE_RATE:
-            audio = audio.mean(axis=1)
-            if rate != SAMPLE_RATE:
-                audio = soxr.resample(audio, rate, SAMPLE_RATE)[skipped:]
-                if not len(audio):  # shorter than one sample at 44,100 Hz
-                    audio = np.zeros(1)
-            lowest, highest = float(audio.min()), float(audio.max())
-        audio = audio.reshape(-1)[:n_samples]
-        if lowest < -1 or highest > 1:  # resampling and lossy decoders overshoot, too
-            audio = np.clip(audio, -1.0, 1.0)
-        return audio.astype(np.float32, copy=False)
 
     def _decode(self, reader: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
         """(count, channels) float32 from a stream's frame `first` on."""
@@ -378,11 +382,6 @@ def _logged_loss(reader: soundfile.SoundFile) -> Loss | None:
 def _partial(name: str, loss: Loss) -> PartialAudioError:
     found = f"{loss.found:.2f} of {loss.promised:.2f}" if loss.promised else f"{loss.found:.2f}"
     return PartialAudioError(f"{name}: only {found} seconds can be decoded ({loss.why})")
-
-
-def _n_samples(reader: soundfile.SoundFile) -> int:
-    """A stream's samples after resampling to SAMPLE_RATE."""
-    return max(1, round(reader.frames * SAMPLE_RATE / reader.samplerate))
 
 
 def _scaling(peak: float) -> str:

@@ -14,7 +14,7 @@ from ops.errors import DataError
 from ops.logits import sigmoid
 from toolkit.clips.checks import probe_clips, probe_files
 from toolkit.clips.identity import sound_digest
-from toolkit.clips.loading import Clip, join_windows, split_into_windows
+from toolkit.clips.loading import Clip, announce_cache, join_windows, split_into_windows
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.clips.recordings import find_sounds
 from toolkit.clips.sound_files import read_audio
@@ -131,6 +131,7 @@ class Predictor:
 
         None on all processes but rank 0.
         """
+        announce_cache(clips.readable, self.runtime)
         adapt_to = clips.readable if self.options.adapt_batch_norm else None
         ensembles = [load_networks(one, self.builder, self.runtime, adapt_to) for one in experiments]
         scores = self.score(ensembles, clips)

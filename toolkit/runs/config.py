@@ -157,8 +157,7 @@ class TrainConfig:
     )
 
     adapt_batch_norm: bool = option(
-        "predict with BatchNorm statistics of the clips predicted, all of a table together: for clips "
-        "recorded unlike those of training",
+        "predict with BatchNorm statistics of all clips to predict, for those recorded unlike training's",
         False,
         group="run",
     )

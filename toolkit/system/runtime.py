@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +21,8 @@ COMPILERS = ("c++", "g++", "clang++")
 class Runtime:
     """What a run computes with and what it reports; none of it but amp and compile rounds otherwise.
 
-    device: of the network. parallel: what the processes of torchrun share.
+    device: of the network. parallel: what the processes of torchrun share. cache: of decoded clips, a
+    toolkit.clips.cache.ClipCache; its flag names the folder.
     """
 
     device: torch.device
@@ -33,6 +35,10 @@ class Runtime:
     compile: bool = option(
         "torch.compile: a minute or two to begin with, then faster; needs a C++ compiler", False
     )
+    cache: Any = option(
+        "keep clips decoded in this folder, for all runs and epochs; /dev/shm/NAME: in memory",
+        None,
+    )
     log_interval: int = option("batches between reports", 10, low=1)
     save_every: int | None = option(
         "keep the model of every N-th epoch, too; without it the best, the last and the final one are kept",
@@ -40,7 +46,7 @@ class Runtime:
         low=1,
     )
     parallel: str = option(
-        "what the processes of torchrun share: the batches of each fold, or the folds, and then GPUs, too",
+        "torchrun: processes share each fold's batches, or the folds, and then GPUs",
         "batches",
         choices=("batches", "folds"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.metrics import lwlrap
+from toolkit.clips.loading import announce_cache
 from toolkit.clips.splits import Splits
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
@@ -61,6 +62,7 @@ def train_folds(
     where, resume = session.experiments_dir, session.resume
     processes.from_main(lambda: Experiment.check_startable(config, where, resume))
     splits = load_splits(config.data, session.submission)
+    announce_cache([*splits.curated, *splits.noisy, *splits.holdout, *splits.test], runtime)
     seen = folds_that_see(splits)
     if config.train.init_from:
         earlier = warm_start.check(config, splits, session.folds)

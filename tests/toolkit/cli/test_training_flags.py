@@ -107,7 +107,7 @@ def test_defaults_are_those_of_the_published_solution():
 
 RUNTIME_FLAGS = {
     *("folds", "device", "num_workers", "resume", "log_interval", "save_every", "experiments_dir"),
-    *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet", "runtime"),
+    *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet", "runtime", "cache"),
     "init_from",  # in the config where it is given: tests/toolkit/training/test_warm_start.py
 }
 
