@@ -2,13 +2,15 @@
 
 Loader workers only read: a batch travels as its segments, one behind the other, and what was drawn for
 them. On the device it gets what Augmentation's call would have given each sample: MixUp, effects,
-shuffling, silence, in this order. Nothing here draws, and nothing waits for the device.
+shuffling, silence, in this order. Nothing here draws, and nothing waits for the device; torch's foreach
+functions take the rows' parts, however many, by one call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,13 +49,10 @@ def carry_out(
     rows = [row for row, draw in enumerate(draws) if draw.effects is not None]
     if rows:
         signal, lengths = _apply_some(signal, lengths, rows, draws)
-    for row, (draw, n_samples) in enumerate(zip(draws, lengths.tolist(), strict=True)):
-        if draw.order is not None:
-            chunks = signal[row, :n_samples].split(draw.chunk_samples)
-            signal[row, :n_samples] = torch.cat([chunks[number] for number in draw.order])
-        start, n_silent = draw.silenced
-        if n_silent:
-            signal[row, start : start + n_silent] = 0
+    if any(draw.order is not None for draw in draws):
+        signal = _shuffle(signal, lengths.tolist(), draws)
+    if any(draw.silenced[1] for draw in draws):
+        torch._foreach_zero_(_regions(signal, [draw.silenced for draw in draws]))
     return signal, lengths
 
 
@@ -63,31 +62,49 @@ def mix_batch(
     """Pads and mixes: weight * longer + (1 - weight) * shorter at its offset, see ops.transforms.mix."""
     lengths = [max(pair) for pair in zip(sizes, partner_sizes, strict=True)]
     signal = segments.new_zeros(len(draws), max(lengths, default=0))
-    start = 0
-    for row, (size, partner_size, draw) in enumerate(zip(sizes, partner_sizes, draws, strict=True)):
-        own, partner = segments[start : start + size + partner_size].split([size, partner_size])
-        start += size + partner_size
-        if not partner_size:
-            signal[row, :size] = own
-            continue
-        longer, shorter = (own, partner) if size >= partner_size else (partner, own)
-        signal[row, : len(longer)] = draw.weight * longer
-        signal[row, draw.offset : draw.offset + len(shorter)] += (1 - draw.weight) * shorter
+    if draws:
+        clips = segments.split([n for pair in zip(sizes, partner_sizes, strict=True) for n in pair])
+        pairs = [sorted(pair, key=len, reverse=True) for pair in zip(clips[::2], clips[1::2], strict=True)]
+        longer, shorter = zip(*pairs, strict=True)
+        weights = [draw.weight if size else 1.0 for draw, size in zip(draws, partner_sizes, strict=True)]
+        region = _regions(signal, [(0, length) for length in lengths])
+        torch._foreach_copy_(region, longer)
+        torch._foreach_mul_(region, weights)
+        region = _regions(signal, [(draw.offset, len(x)) for draw, x in zip(draws, shorter, strict=True)])
+        torch._foreach_add_(region, torch._foreach_mul(shorter, [1 - weight for weight in weights]))
     return signal, torch.tensor(lengths, dtype=torch.long)
+
+
+def _regions(signal: Tensor, places: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
+    """Of each row the samples from a start on, so many: views, to change in place."""
+    width = signal.shape[1]
+    sizes = [n for start, count in places for n in (start, count, width - start - count)]
+    return signal.view(-1).split(sizes)[1::3]
+
+
+def _shuffle(signal: Tensor, lengths: Sequence[int], draws: Sequence[AugmentationDraw]) -> Tensor:
+    """Chunks of each row in their drawn order, see ops.transforms.shuffle_chunks."""
+    sizes, numbers = [], []
+    for draw, length in zip(draws, lengths, strict=True):
+        order = [0] if draw.order is None else draw.order.tolist()
+        first, starts = len(sizes), [number * draw.chunk_samples for number in range(len(order))]
+        sizes += np.diff([*starts, length, signal.shape[1]]).tolist()  # the padding stays the last
+        numbers += [first + number for number in [*order, len(order)]]
+    chunks = signal.view(-1).split(sizes)
+    return torch.cat([chunks[number] for number in numbers]).view_as(signal)
 
 
 def _apply_some(
     signal: Tensor, lengths: Tensor, rows: list[int], draws: Sequence[AugmentationDraw]
 ) -> tuple[Tensor, Tensor]:
     """The effects of the given rows."""
-    which = torch.tensor(rows)
-    chosen = signal
-    if len(rows) < len(draws):
-        chosen = signal.index_select(0, which.to(signal.device, non_blocking=True))
-    changed, changed_lengths = apply_effects(chosen, lengths[which], [draws[row].effects for row in rows])
-    lengths = lengths.index_copy(0, which, changed_lengths)
+    effects = [draws[row].effects for row in rows]
     if len(rows) == len(draws):
-        return changed, lengths
+        return apply_effects(signal, lengths, effects)
+    on_cpu = torch.tensor(rows)
+    which = on_cpu.to(signal.device, non_blocking=True)
+    changed, changed_lengths = apply_effects(signal.index_select(0, which), lengths[on_cpu], effects)
+    lengths = lengths.index_copy(0, on_cpu, changed_lengths)
     width = int(lengths.max())
     signal, changed = (nn.functional.pad(x, (0, width - x.shape[1])) for x in (signal, changed))  # or cuts
-    return signal.index_copy(0, which.to(signal.device, non_blocking=True), changed), lengths
+    return signal.index_copy(0, which, changed), lengths

@@ -10,21 +10,23 @@ end where the pitch puts it. The two channels of the reverb are mixed before the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ops.effects.resampling import filter_and_resample
 from ops.effects.reverb import room_responses
 from ops.effects.time_stretch import time_stretch
+from ops.effects.transfer import on_device
 from ops.samples import EffectsDraw
 
 OVERDRIVE_COLOUR = 0.1  # added before the distortion, so that even harmonics come about: SoX's 20 %
 OVERDRIVE_MIX = (0.5, 0.75)  # of the sound as it was and of the distorted one
 BLOCKER_POLE = 0.995  # of the filter that takes the constant part out of the distorted sound
-BLOCKER_DOUBLINGS = 12  # 0.995**4096 is 1e-9
-MAX_SAMPLES = {"cpu": 2**19, "cuda": 2**24}  # worked on at once: what fits a cache, what fills a GPU
+BLOCKER_CHUNK = 4096  # samples after which the filter has forgotten: 0.995**4096 is 1e-9
+MAX_SAMPLES = {"cpu": 2**20, "cuda": 2**24}  # worked on at once, 120 bytes each; fewer serve a CPU's caches
 
 
 def changed_length(n_samples: int, draw: EffectsDraw) -> int:
@@ -45,35 +47,40 @@ def apply_effects(signal: Tensor, lengths: Tensor, draws: Sequence[EffectsDraw])
         (batch, longest) float32 in [-1, 1] (louder is clipped, as SoX does), zeros behind each clip, and
         the new lengths, see changed_length, on the CPU.
     """
-    new = [changed_length(int(n), draw) for n, draw in zip(lengths.tolist(), draws, strict=True)]
-    result = signal.new_zeros(len(draws), max(new, default=0))
+    lengths = lengths.numpy()
+    new = np.array([changed_length(n, draw) for n, draw in zip(lengths, draws, strict=True)], dtype=np.int64)
+    result = signal.new_zeros(len(draws), new.max(initial=0))
     rows = max(1, MAX_SAMPLES.get(signal.device.type, 2**24) // max(signal.shape[1], 1))
     for first in range(0, len(draws), rows):
         part = slice(first, first + rows)
-        changed = _apply(signal[part], lengths[part], draws[part], new[part])
-        result[part, : changed.shape[1]] = changed
-    return result, torch.tensor(new, dtype=torch.long)
+        changed, ends = _apply(signal[part], lengths[part], draws[part], new[part])
+        torch.mul(changed, _heard(changed, ends), out=result[part, : changed.shape[1]])
+    return result, torch.from_numpy(new)
 
 
-def _apply(signal: Tensor, lengths: Tensor, draws: Sequence[EffectsDraw], new: list[int]) -> Tensor:
-    device = signal.device
+def _apply(
+    signal: Tensor, lengths: np.ndarray, draws: Sequence[EffectsDraw], new: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """(batch, longest) with sound behind the shorter clips, and (batch, 1) where they end."""
     draw = {name: np.array([getattr(d, name) for d in draws]) for name in vars(draws[0])}
     pitch = 2 ** (draw["pitch_cents"] / 1200)
-    n_read = np.ceil(lengths.numpy() / pitch).astype(np.int64)
-    signal = _cut(signal, lengths.numpy())
-    rooms = room_responses(draw["reverberance"], draw["room_scale"], draw["stereo_depth"], device)
-    signal = filter_and_resample(signal, rooms, pitch, int(n_read.max())).clamp(-1, 1)
-    gains = torch.from_numpy(10 ** (draw["overdrive_gain_db"] / 20)).float().to(device, non_blocking=True)
-    signal = _cut(overdrive(signal, gains).clamp(-1, 1), n_read)
-    return _cut(time_stretch(signal, draw["tempo"] / pitch, max(new)), np.array(new))
+    n_read = np.ceil(lengths / pitch).astype(np.int64)
+    gains = 10 ** (draw["overdrive_gain_db"] / 20)
+    ends = np.stack([lengths, n_read, new])[..., None]
+    ends, gains = on_device(signal.device, ends.astype(np.int32), gains.astype(np.float32))
+    given, read, changed = ends.unbind()
+    if lengths.min() < signal.shape[1]:
+        signal = signal * _heard(signal, given)
+    rooms = room_responses(draw["reverberance"], draw["room_scale"], draw["stereo_depth"], signal.device)
+    signal = filter_and_resample(signal, rooms, pitch, int(n_read.max())).clamp_(-1, 1)
+    signal = overdrive(signal, gains).clamp_(-1, 1)
+    signal.mul_(_heard(signal, read))
+    return time_stretch(signal, draw["tempo"] / pitch, int(new.max())), changed
 
 
-def _cut(signal: Tensor, lengths: np.ndarray) -> Tensor:
-    """Zeros behind each clip."""
-    if lengths.min() >= signal.shape[1]:
-        return signal
-    lengths = torch.from_numpy(lengths).to(signal.device, non_blocking=True)
-    return signal * (torch.arange(signal.shape[1], device=signal.device) < lengths[:, None])
+def _heard(signal: Tensor, ends: Tensor) -> Tensor:
+    """(batch, samples): whether a sample is before the end of its clip; ends (batch, 1)."""
+    return torch.arange(signal.shape[1], dtype=torch.int32, device=signal.device) < ends
 
 
 def overdrive(signal: Tensor, gains: Tensor) -> Tensor:
@@ -82,16 +89,32 @@ def overdrive(signal: Tensor, gains: Tensor) -> Tensor:
     u = gain * x + colour, limited to [-1, 1]; v = u - u**3 / 3; w = v without its constant part, by
     w[n] = v[n] - v[n - 1] + 0.995 w[n - 1]; the result is x / 2 + 3 w / 4. Before the clip there is
     silence, as far as v is concerned, too; SoX takes v to be 0 there, and starts with a click.
+
+    Let c be the colour, p = 0.995, y = gain * x limited so that u is. Then v less its value in silence is
+    y * (1 - c**2 - y * (c + y / 3)), and w = (v - (1 - p) s) / p with s[n] = v[n] + p s[n - 1]: p**-n s[n] is
+    the cumulative sum of p**-n v[n]. Its addends grow as it does, so that no digits are lost; chunks keep
+    it within float32, and of what is before a chunk only the chunk before it is still heard.
     """
-    driven = (signal * gains[:, None] + OVERDRIVE_COLOUR).clamp(-1, 1)
-    driven = driven - driven**3 / 3 - (OVERDRIVE_COLOUR - OVERDRIVE_COLOUR**3 / 3)
-    # The recursion is a sum over the past with weights 0.995**k: doubled as often as any is left.
-    blocked = torch.cat([driven[:, :1], driven[:, 1:] - driven[:, :-1]], dim=1)
-    for doubling in range(BLOCKER_DOUBLINGS):
-        shift = 2**doubling
-        if shift >= blocked.shape[1]:
-            break
-        later = torch.add(blocked[:, shift:], blocked[:, :-shift], alpha=BLOCKER_POLE**shift)
-        blocked = torch.cat([blocked[:, :shift], later], dim=1)
-    as_it_was, distorted = OVERDRIVE_MIX
-    return as_it_was * signal + distorted * blocked
+    cubic, square, linear, growth, decay = _overdrive_constants(signal.device)
+    y = (signal * gains[:, None]).clamp_(-1 - OVERDRIVE_COLOUR, 1 - OVERDRIVE_COLOUR)
+    v = torch.addcmul(linear, y, torch.addcmul(square, y, cubic)).mul_(y)
+    v = nn.functional.pad(v, (0, -v.shape[1] % BLOCKER_CHUNK)).view(len(v), -1, BLOCKER_CHUNK)
+    past = (v * growth).cumsum(-1)
+    past[:, 1:].add_(past[:, :-1, -1:] * BLOCKER_POLE**BLOCKER_CHUNK)
+    w = torch.addcmul(v, past, decay).flatten(1)[:, : signal.shape[1]]
+    return w.add_(signal, alpha=OVERDRIVE_MIX[0])
+
+
+@lru_cache
+def _overdrive_constants(device: torch.device) -> list[Tensor]:
+    """Coefficients of y**3, y**2 and y, times the mix over p, (1,); p**-n and (p - 1) p**n of a chunk."""
+    scale = OVERDRIVE_MIX[1] / BLOCKER_POLE
+    powers = BLOCKER_POLE ** np.arange(BLOCKER_CHUNK)
+    constants = (
+        [-scale / 3],
+        [-scale * OVERDRIVE_COLOUR],
+        [scale * (1 - OVERDRIVE_COLOUR**2)],
+        1 / powers,
+        (BLOCKER_POLE - 1) * powers,
+    )
+    return on_device(device, *(np.array(values, dtype=np.float32) for values in constants))

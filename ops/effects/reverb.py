@@ -8,11 +8,13 @@ the mean of the two.
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ops.effects.transfer import on_device
 
 COMB_DELAYS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples, times the room's scale
 ALLPASS_DELAYS = (225, 341, 441, 556)  # samples
@@ -20,10 +22,12 @@ CHANNEL_SHIFT = 12  # samples between the channels at a stereo_depth of 100; sig
 ALLPASS_FEEDBACK = 0.5
 DAMPING = 0.35  # of the combs' low-pass filter: SoX's default high-frequency damping of 50 %
 WET_GAIN = 0.015
+CHANNEL_GAIN = WET_GAIN / 2  # the two channels are mixed down to their mean
 FEEDBACK_RANGE = (0.3, 0.98)  # of the combs, at a reverberance of 0 and of 100
 
 GRID = 2**15  # samples that a response is computed on: 0.74 s, where the longest tail is at -41 dB
 ALIAS_GAIN = 1 / 30  # of what lies behind the grid and would fold back onto its start
+RADIUS = ALIAS_GAIN ** (-1 / GRID)  # of the circle that the transfer function is evaluated on
 
 
 def comb_feedback(reverberance: np.ndarray) -> np.ndarray:
@@ -53,24 +57,41 @@ def room_responses(
     The arguments are (batch,), in percent. The transfer function is evaluated on a circle slightly wider
     than the unit circle: what a response has behind GRID folds back weaker by ALIAS_GAIN.
     """
-    radius = ALIAS_GAIN ** (-1 / GRID)
-    angle = torch.arange(GRID, device=device) * (2 * math.pi / GRID)
-    circle = torch.polar(torch.ones_like(angle), angle)
-    bins = torch.arange(GRID // 2 + 1, dtype=torch.int32, device=device)
-
-    def power_of_z(samples: np.ndarray) -> Tensor:
-        """z**delay: (..., bins) for delays of shape (...)."""
-        steps = torch.from_numpy(samples).int().to(device, non_blocking=True)[..., None]
-        scale = torch.from_numpy(radius**samples).float().to(device, non_blocking=True)[..., None]
-        index = (steps * bins) & (GRID - 1)  # GRID is a power of two
-        return circle.index_select(0, index.flatten()).view(index.shape) * scale
-
+    circle, low_pass, series, bins, dry, decay = _constants(device)
     combs, allpasses = delays(room_scale, stereo_depth)
-    feedback = torch.from_numpy(comb_feedback(reverberance)).float().to(device, non_blocking=True)
-    low_pass = (1 - DAMPING) / (1 - DAMPING / (radius * circle[: GRID // 2 + 1]))
-    loop = (feedback[:, None] * low_pass)[:, None, None]  # (batch, 1, 1, bins)
-    wet = (power_of_z(combs) - loop).reciprocal().sum(2)  # (batch, 2, bins)
-    for number in range(len(ALLPASS_DELAYS)):
-        wet = wet * ((power_of_z(allpasses[:, :, number]) - ALLPASS_FEEDBACK).reciprocal() - 1)
-    response = torch.fft.irfft(1 + WET_GAIN * wet.mean(1), n=GRID)
-    return response * radius ** torch.arange(GRID, device=device)
+    shifts = np.abs(allpasses - ALLPASS_DELAYS)[..., :2].sum(-1)  # (batch, 2), see _constants
+    steps, shifts, scale, feedback = on_device(
+        device,
+        combs.astype(np.int32)[..., None],  # (batch, 2, 8, 1)
+        shifts.astype(np.int32).flatten(),
+        (RADIUS**combs / CHANNEL_GAIN).astype(np.float32)[..., None],
+        comb_feedback(reverberance).astype(np.float32)[:, None, None, None],
+    )
+    index = (steps * bins) & (GRID - 1)  # GRID is a power of two
+    powers = circle.index_select(0, index.flatten()).view(index.shape)  # z**delay, not scaled
+    loops = (powers * scale).sub_(feedback * low_pass)  # (batch, 2, 8, bins)
+    series = series.index_select(0, shifts).view(len(combs), 2, 1, -1)
+    wet = (series / loops).sum((1, 2))  # (batch, bins)
+    return torch.addcmul(dry, torch.fft.irfft(wet, n=GRID), decay)
+
+
+@lru_cache
+def _constants(device: torch.device) -> list[Tensor]:
+    """What the rooms have in common: circle, low-pass filter, all-passes, bins, dry sound and decay.
+
+    The four all-passes are shifted in turn by a and -b samples, and rounding leaves a = b or a = b + 1:
+    (25, bins) are all that there are, at a + b.
+    """
+    grid = np.arange(GRID)
+    circle = np.exp(2j * np.pi * grid / GRID)
+    bins = grid[: GRID // 2 + 1]
+    z = RADIUS * circle[bins]
+    series = np.ones((2 * CHANNEL_SHIFT + 1, len(bins)), dtype=complex)
+    for shifts, response in enumerate(series):
+        for number, delay in enumerate(ALLPASS_DELAYS):
+            shifted = delay - shifts // 2 if number % 2 else delay + (shifts + 1) // 2
+            response *= 1 / (RADIUS**shifted * circle[shifted * bins % GRID] - ALLPASS_FEEDBACK) - 1
+    low_pass = (1 - DAMPING) / (1 - DAMPING / z) / CHANNEL_GAIN
+    spectra = (array.astype(np.complex64) for array in (circle, low_pass, series))
+    responses = (array.astype(np.float32) for array in (np.eye(1, GRID), RADIUS**grid))
+    return on_device(device, *spectra, bins.astype(np.int32), *responses)

@@ -15,7 +15,7 @@ from ops.batching import collate_draws, pad_collate
 from ops.errors import DataError
 from ops.losses import lsep_loss
 from ops.samples import AugmentationDraw, EffectsDraw
-from ops.transforms import Augmentation
+from ops.transforms import Augmentation, mix
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,24 @@ def test_mix_of_a_batch_is_exact(first, second, a, offset, expected):
     assert signal[1].tolist() == expected + [0] * (signal.shape[1] - len(expected))
     assert signal[2].tolist() == ([7, 8] + padding)[: signal.shape[1]]
     assert segments.equal(before)
+
+
+def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips():
+    """Longer and shorter, own and partner either; rows without a partner between."""
+    rng = np.random.default_rng(0)
+    sizes, partner_sizes = [300, 200, 999, 1, 500, 77], [200, 300, 0, 1, 500, 999]
+    clips = [
+        rng.normal(size=n).astype(np.float32) for pair in zip(sizes, partner_sizes, strict=True) for n in pair
+    ]
+    draws = [
+        AugmentationDraw(weight=rng.uniform(0.4, 0.6), offset=int(rng.integers(abs(n - m) + 1)) * (m > 0))
+        for n, m in zip(sizes, partner_sizes, strict=True)
+    ]
+    signal, _ = mix_batch(torch.from_numpy(np.concatenate(clips)), sizes, partner_sizes, draws)
+    for row, own, partner, draw in zip(signal.numpy(), clips[::2], clips[1::2], draws, strict=True):
+        expected = mix(own, partner, draw.weight, draw.offset) if len(partner) else own
+        assert row[: len(expected)].tobytes() == expected.tobytes()
+        assert not row[len(expected) :].any()
 
 
 def test_shuffling_and_silence_are_exact():

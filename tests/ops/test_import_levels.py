@@ -15,6 +15,7 @@ MAX_LEVELS = {
     "ops.losses": 1,
     "ops.features": 2,
     "ops.batching": 2,
+    "ops.effects.transfer": 1,
     "ops.effects.sox": 2,
     "ops.effects.reverb": 2,
     "ops.effects.resampling": 2,
