@@ -132,20 +132,23 @@ def relabeling(mode: str, n_rows: int) -> Setup:
     return setup
 
 
-# Options of the Runtime by way of a network; what runs otherwise on a device gets its line here.
+# Options of the Runtime by way of a network.
 NETWORK_WAYS: dict[str, dict[str, bool]] = {
     "plain": {"plain": True},
     "ours": {},
     "ours --amp": {"amp": True},
+    "ours --graphs": {"graphs": True},
+    "ours --amp --graphs": {"amp": True, "graphs": True},
     "ours --compile": {"compile": True},
     "ours --amp --compile": {"amp": True, "compile": True},
 }
 
 
-EAGER_WAYS = [way for way in NETWORK_WAYS if "--compile" not in way]
+WAYS = [way for way in NETWORK_WAYS if "--graphs" not in way]  # graphs are of training, on a GPU
+EAGER_WAYS = [way for way in WAYS if "--compile" not in way]
 
 
-def _network_ways(job: Callable[..., Setup], *arguments, ways=NETWORK_WAYS, **more) -> dict[str, Setup]:
+def _network_ways(job: Callable[..., Setup], *arguments, ways=WAYS, **more) -> dict[str, Setup]:
     return {way: job(*arguments, **more, **NETWORK_WAYS[way]) for way in ways}
 
 
@@ -213,7 +216,7 @@ JOBS: dict[str, Comparison] = {
 GPU_JOBS: dict[str, Comparison] = {
     "train_2d": Comparison(
         "2D training step, depth 100, 64 clips of 10 s; target 2,000 clips/s",
-        _network_ways(training, "2d", 100, 64),
+        _network_ways(training, "2d", 100, 64, ways=NETWORK_WAYS),
         {"ours": "x 3.00", "ours --amp": "x 5.00"},
         n_clips=64,
         counts_flops=True,

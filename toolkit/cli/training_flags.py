@@ -81,7 +81,7 @@ def add_run_flags(
         one_run: without it, those of a series of runs: --folds may be left out, and what places or continues
             a single run is the series' business.
     """
-    titles = ("data", "folds", "network", "optimisation", "augmentation", "run")
+    titles = ("data", "folds", "network", "optimisation", "augmentation", "run", "machine")
     groups = {title: parser.add_argument_group(title) for title in titles}
     add_flags({**groups, "": groups["data"]}, DataConfig)
     add_flags(groups["data"], SubmissionConfig)
@@ -110,7 +110,10 @@ def add_run_flags(
             "--init_from",
             help="experiment of the same network and folds whose best models the folds start from",
         )
-    add_runtime_flags(group, [field.name for field in dataclasses.fields(Runtime)])
+    reports = ("log_interval", "save_every")
+    add_flags(group, Runtime, reports)
+    others = [field.name for field in dataclasses.fields(Runtime) if field.name not in reports]
+    add_runtime_flags(groups["machine"], others)
 
 
 def add_runtime_flags(group: Any, names: Sequence[str] = ("num_workers", "amp", "compile", "cache")) -> None:
@@ -128,6 +131,8 @@ def runtime_of(parser: Parser, args: argparse.Namespace) -> Runtime:
         parser.error(missing)
     gradients = getattr(args, "parallel", None) == "batches"
     device = resolve_device(parser, args.device, gradients)
+    if getattr(args, "graphs", False) and device.type != "cuda":
+        parser.error(f"--graphs: CUDA graphs need a GPU, and the device is {device}; leave the flag out")
     cache = ClipCache(args.cache) if args.cache else None
     return Runtime(**values_of(args, Runtime, device=device, cache=cache))
 
@@ -153,9 +158,24 @@ def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type
             f"--batch_size: expected at least a clip for each of the {started.world_size} processes, got "
             f"{args.batch_size}"
         )
+    if args.graphs:
+        _check_graphs(parser, args, started is not None and started.world_size > 1)
     missing = missing_effects_engine(args.effects) if args.p_aug > 0 else None
     if missing:
         parser.error(missing)
+
+
+def _check_graphs(parser: Parser, args: argparse.Namespace, has_company: bool) -> None:
+    """parser.error where training passes cannot be CUDA graphs, see networks.graphs."""
+    lacks = {
+        "--aggregation_type=max": args.aggregation_type != "max",
+        "--accumulation_steps=1": args.accumulation_steps != 1,
+        "--parallel=folds": has_company and args.parallel != "folds",
+        "a network that is not compiled: leave --compile out": args.compile,
+    }
+    for wanted, is_lacking in lacks.items():
+        if is_lacking:
+            parser.error(f"--graphs goes with {wanted}")
 
 
 def network_section(

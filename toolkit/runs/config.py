@@ -161,8 +161,9 @@ class TrainConfig:
         False,
         group="run",
     )
-    amp: bool = False  # flags of toolkit.system.runtime, which round the result
+    amp: bool = False  # flags of toolkit.system.runtime, which change the result
     compile: bool = False
+    graphs: bool = False
     init_from: InitFrom | None = None
 
 

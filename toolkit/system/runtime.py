@@ -19,7 +19,7 @@ COMPILERS = ("c++", "g++", "clang++")
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What a run computes with and what it reports; none of it but amp and compile rounds otherwise.
+    """What a run computes with and what it reports; none of it but amp, compile and graphs changes results.
 
     device: of the network. parallel: what the processes of torchrun share. cache: of decoded clips, a
     toolkit.clips.cache.ClipCache; its flag names the folder.
@@ -34,6 +34,11 @@ class Runtime:
     )
     compile: bool = option(
         "torch.compile: a minute or two to begin with, then faster; needs a C++ compiler", False
+    )
+    graphs: bool = option(
+        "training passes as CUDA graphs, for small networks on a GPU; batches are padded to few lengths, "
+        "which changes results a little",
+        False,
     )
     cache: Any = option(
         "keep clips decoded in this folder, for all runs and epochs; /dev/shm/NAME: in memory",
@@ -85,6 +90,8 @@ def accelerate(model: nn.Module, runtime: Runtime) -> None:
     if runtime.amp:
         classify = torch.autocast(runtime.device.type, dtype=torch.bfloat16)(classify)
     model.classify = classify
+    if runtime.graphs:
+        model.record_training(torch.bfloat16 if runtime.amp else None)
 
 
 @contextmanager

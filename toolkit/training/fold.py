@@ -33,7 +33,7 @@ from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import EpochResult, record_epoch
 from toolkit.runs.predictions import Predictions, write_predictions
 from toolkit.runs.summaries import FoldSummaries, NoSummaries
-from toolkit.system import processes
+from toolkit.system import console, processes
 from toolkit.system.background import Background, Later
 from toolkit.system.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from toolkit.system.runtime import Runtime, accelerate
@@ -203,6 +203,11 @@ class _FoldTraining:
         train_loss, train_lwlrap = trainer.train_epoch(
             self.batches, job.runtime.log_interval, summaries, f"{name} training"
         )
+        failure = getattr(job.model.classify, "failure", "")
+        if failure:
+            console.warn_once(
+                f"--graphs: no CUDA graph could be recorded ({failure}); training goes on without"
+            )
         self.background.flush()  # of the epoch before: at most one state waits to be written
         self.to_validate.loader.start()
         refresh_head(job.model, self.to_refresh, job.runtime.device, job.stop)

@@ -56,6 +56,10 @@ NOISY = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy"]
         (["--folds", "0", "--features=mel_2048_1024_16"], "at least 32 features"),
         (["--folds", "0", "--device=cuda:99"], "--device"),
         (["--folds", "0", "--device=banana"], "--device"),
+        (["--folds", "0", "--graphs", "--device=cpu"], "CUDA graphs need a GPU, and the device is cpu"),
+        (["--folds", "0", "--graphs", "--aggregation_type=rnn"], "goes with --aggregation_type=max"),
+        (["--folds", "0", "--graphs", "--accumulation_steps=2"], "goes with --accumulation_steps=1"),
+        (["--folds", "0", "--graphs", "--compile"], "leave --compile out"),
         (["--folds", "0", "--num_conv_block=3"], "--num_conv_block"),  # no abbreviations
     ],
 )
