@@ -9,6 +9,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
+from networks.blocks import PReLU
 from networks.classifiers import Classifier, NetworkConfig
 from ops.features import LOG_OFFSET, LogSpectrogram, reflect_pad
 
@@ -35,9 +36,13 @@ class PlainFrontEnd(LogSpectrogram):
 
 
 def plain_classifier(config: NetworkConfig) -> Classifier:
-    """The same network in float32, channels-first."""
+    """The same network in float32, channels-first, of torch's own layers."""
     model = Classifier(config)
     model.front_end = PlainFrontEnd(config.features)
+    for layer in list(model.blocks.modules()):
+        for name, child in layer.named_children():
+            if isinstance(child, PReLU):
+                setattr(layer, name, nn.PReLU(child.num_parameters))
     return model
 
 
