@@ -40,27 +40,16 @@ CONFIDENCE = 0.95
 NO_HELP = 0.005  # a gain that is certain to be smaller counts as none
 
 
-def pasting_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
-    """What the published code did: the shorter clip overwrites a part of the longer one."""
-    a = rng.uniform(*MIX_WEIGHTS)
-    longer, shorter = sorted((first.audio, second.audio), key=len, reverse=True)
-    offset = int(rng.integers(len(longer) - len(shorter) + 1))
-    mixed = a * longer
-    mixed[offset : offset + len(shorter)] = (1 - a) * shorter
-    labels = np.maximum(first.labels, second.labels)
-    return replace(first, audio=mixed.astype(np.float32, copy=False), labels=labels)
-
-
-def weighted_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
+def weighted_mixup(first: Sample, second: Sample, rng: np.random.Generator, mixup: str) -> Sample:
     """MixUp with labels weighted as the audio is, Zhang et al. 2018, arXiv:1710.09412; for bce alone."""
     a = rng.uniform(*MIX_WEIGHTS)
     offset = int(rng.integers(abs(len(first.audio) - len(second.audio)) + 1))
     of_first = a if len(first.audio) >= len(second.audio) else 1 - a
     labels = (of_first * first.labels + (1 - of_first) * second.labels).astype(np.float32)
-    return replace(first, audio=transforms.mix(first.audio, second.audio, a, offset), labels=labels)
+    return replace(first, audio=transforms.mix(first.audio, second.audio, a, offset, mixup), labels=labels)
 
 
-MIXUPS = {"paste": pasting_mixup, "weighted": weighted_mixup}
+MIXUPS = {"weighted": weighted_mixup}
 
 
 @dataclass(frozen=True)
@@ -84,13 +73,16 @@ class Claim:
 
 BASE = Side()
 BCE = {"loss": "bce"}
+ADDED = {**BCE, "mixup": "add"}  # weights of labels are weights in the sum
 CLAIMS = {
     "lsep_bce": Claim("LSEP against BCE", BASE, Side(BCE), 0.015),
     "lsep_focal": Claim("LSEP against focal loss", BASE, Side({"loss": "focal"}), 0.015),
     "frequency": Claim("frequency encoding against none", BASE, Side({"no_frequency_encoding": True}), 0.005),
     "mixup": Claim("OR-MixUp against none", BASE, Side({"p_mixup": 0})),
-    "mixup_paste": Claim("OR-MixUp by adding against pasting", BASE, Side(mixup="paste")),
-    "mixup_weighted": Claim("OR-MixUp against weighted, both BCE", Side(BCE), Side(BCE, mixup="weighted")),
+    "mixup_paste": Claim("OR-MixUp by pasting against adding", BASE, Side({"mixup": "add"})),
+    "mixup_weighted": Claim(
+        "OR-MixUp against weighted, both BCE", Side(ADDED), Side(ADDED, mixup="weighted")
+    ),
     "effects": Claim("effects on top of OR-MixUp", Side({"p_aug": 0.75}), BASE),
     "mixup_effects": Claim(
         "OR-MixUp and effects together", Side({"p_aug": 0.75}), Side({"p_mixup": 0}), 0.05

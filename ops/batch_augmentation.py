@@ -59,18 +59,27 @@ def carry_out(
 def mix_batch(
     segments: Tensor, sizes: Sequence[int], partner_sizes: Sequence[int], draws: Sequence[AugmentationDraw]
 ) -> tuple[Tensor, Tensor]:
-    """Pads and mixes: weight * longer + (1 - weight) * shorter at its offset, see ops.transforms.mix."""
+    """Pads and mixes each clip and its partner, see ops.transforms.mix."""
     lengths = [max(pair) for pair in zip(sizes, partner_sizes, strict=True)]
     signal = segments.new_zeros(len(draws), max(lengths, default=0))
     if draws:
         clips = segments.split([n for pair in zip(sizes, partner_sizes, strict=True) for n in pair])
         pairs = [sorted(pair, key=len, reverse=True) for pair in zip(clips[::2], clips[1::2], strict=True)]
         longer, shorter = zip(*pairs, strict=True)
-        weights = [draw.weight if size else 1.0 for draw, size in zip(draws, partner_sizes, strict=True)]
+        pasted = [
+            draw.mixup == "paste" and n < length
+            for draw, n, length in zip(draws, map(len, shorter), lengths, strict=True)
+        ]
+        weights = [
+            1.0 if not n else 0.5 if draw.mixup == "paste" and n == length else draw.weight
+            for draw, n, length in zip(draws, map(len, shorter), lengths, strict=True)
+        ]
         region = _regions(signal, [(0, length) for length in lengths])
         torch._foreach_copy_(region, longer)
         torch._foreach_mul_(region, weights)
         region = _regions(signal, [(draw.offset, len(x)) for draw, x in zip(draws, shorter, strict=True)])
+        if any(pasted):
+            torch._foreach_mul_(region, [0.0 if is_pasted else 1.0 for is_pasted in pasted])
         torch._foreach_add_(region, torch._foreach_mul(shorter, [1 - weight for weight in weights]))
     return signal, torch.tensor(lengths, dtype=torch.long)
 

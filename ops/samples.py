@@ -11,6 +11,10 @@ EFFECTS_ENGINES = {
     "sox": "the SoX binary, clip by clip, in the loader's processes",
 }
 DEFAULT_EFFECTS = "torch"
+MIXUPS = {
+    "paste": "the shorter one takes the place of a stretch of the longer one (equal lengths: half the sum)",
+    "add": "it is added to that stretch",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class AugmentationDraw:
         partner: (samples,) audio of MixUp's second clip; None: no MixUp.
         weight: of the longer of the two clips in the mixture.
         offset: in samples, of the shorter clip within the longer one.
+        mixup: one of MIXUPS.
         effects: their parameters; None: no effects.
         order: (chunks,) permutation of the chunks of chunk_samples; None: no shuffling.
         chunk_samples: samples of a chunk (the last may be shorter).
@@ -42,6 +47,7 @@ class AugmentationDraw:
     partner: np.ndarray | None = None
     weight: float = 1.0
     offset: int = 0
+    mixup: str = "add"
     effects: EffectsDraw | None = None
     order: np.ndarray | None = None
     chunk_samples: int = 0

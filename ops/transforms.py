@@ -24,23 +24,32 @@ SILENCED_FRACTION = 0.25
 MIX_WEIGHTS = (0.4, 0.6)
 
 
-def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int) -> np.ndarray:
-    """a * longer + (1 - a) * shorter, the shorter laid at `offset` samples into the longer."""
+def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int, mixup: str = "add") -> np.ndarray:
+    """a * longer + (1 - a) * shorter, the shorter laid at `offset` samples into the longer.
+
+    mixup: with "paste" that stretch is (1 - a) * shorter alone, and of clips of equal length the result is
+    half their sum: as in the published code.
+    """
     longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
     if not 0 <= offset <= len(longer) - len(shorter):
         raise ValueError(f"offset: expected 0 to {len(longer) - len(shorter)}, got {offset}")
+    if mixup == "paste" and len(longer) == len(shorter):
+        a = 0.5
     mixed = a * longer
-    mixed[offset : offset + len(shorter)] += (1 - a) * shorter
+    region = mixed[offset : offset + len(shorter)]
+    if mixup == "paste" and len(longer) > len(shorter):
+        region[:] = 0
+    region += (1 - a) * shorter
     return mixed.astype(np.float32, copy=False)
 
 
-def or_mixup(first: Sample, second: Sample, rng: np.random.Generator) -> Sample:
-    """OR-MixUp: two clips mixed with a ~ U(0.4, 0.6) at a random offset; labels are the union.
+def or_mixup(first: Sample, second: Sample, rng: np.random.Generator, mixup: str = "add") -> Sample:
+    """OR-MixUp: two clips mixed with a ~ U(0.4, 0.6) at a random offset, see mix; labels are the union.
 
     Its weight is the lower of the two: the union is as right as the worse labels in it.
     """
     a, offset = draw_mix(len(first.audio), len(second.audio), rng)
-    audio = mix(first.audio, second.audio, a, offset)
+    audio = mix(first.audio, second.audio, a, offset, mixup)
     return replace(_with_labels_of_both(first, second), audio=audio)
 
 
@@ -114,6 +123,7 @@ class Augmentation:
     effects: str = DEFAULT_EFFECTS
     p_shuffle: float = 0.0
     p_silence: float = 0.0
+    mixup: str = "add"
 
     @property
     def can_draw_ahead(self) -> bool:
@@ -128,7 +138,7 @@ class Augmentation:
     ) -> Sample:
         """Applies what the generator draws; draw_partner(rng) gives MixUp's second sample."""
         if rng.random() < self.p_mixup:
-            sample = or_mixup(sample, draw_partner(rng), rng)
+            sample = or_mixup(sample, draw_partner(rng), rng, self.mixup)
         audio = sample.audio
         if rng.random() < self.p_aug:
             audio = EFFECTS[self.effects](audio, draw_effects(rng))
@@ -151,7 +161,7 @@ class Augmentation:
         if rng.random() < self.p_mixup:
             partner = draw_partner(rng)
             weight, offset = draw_mix(n_samples, len(partner.audio), rng)
-            drawn |= {"partner": partner.audio, "weight": weight, "offset": offset}
+            drawn |= {"partner": partner.audio, "weight": weight, "offset": offset, "mixup": self.mixup}
             n_samples = max(n_samples, len(partner.audio))
             sample = _with_labels_of_both(sample, partner)
         if rng.random() < self.p_aug:

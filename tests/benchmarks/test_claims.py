@@ -20,22 +20,17 @@ def test_a_claim_is_measured_and_kept(benchmark_flags, tmp_path, tiny, capsys):
     assert len(list((tmp_path / "work/runs").glob("*/result.json"))) == 2
 
 
-def test_pasting_overwrites_and_weighting_weighs():
+def test_weighting_weighs():
     first = Sample(np.ones(5, np.float32), np.array([1, 0], np.float32), "a")
     second = Sample(np.full(2, 3, np.float32), np.array([0, 1], np.float32), "b")
     draws = np.random.default_rng(0)
-    a, offset = draws.uniform(0.4, 0.6), int(draws.integers(4))
-    pasted = claims.pasting_mixup(first, second, np.random.default_rng(0))
-    expected = np.full(5, a)
-    expected[offset : offset + 2] = 3 * (1 - a)
-    np.testing.assert_allclose(pasted.audio, expected, rtol=1e-6)
-    assert pasted.labels.tolist() == [1, 1]
-    weighted = claims.weighted_mixup(second, first, np.random.default_rng(0))
+    a = draws.uniform(0.4, 0.6)
+    weighted = claims.weighted_mixup(second, first, np.random.default_rng(0), "add")
     np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
-    with claims.mixing_by("paste"):
-        assert transforms.or_mixup is claims.pasting_mixup and not transforms.Augmentation().can_draw_ahead
+    with claims.mixing_by("weighted"):
+        assert transforms.or_mixup is claims.weighted_mixup and not transforms.Augmentation().can_draw_ahead
     assert transforms.Augmentation().can_draw_ahead
-    assert transforms.or_mixup is not claims.pasting_mixup
+    assert transforms.or_mixup is not claims.weighted_mixup
 
 
 HELPS = claims.Claim("", claims.BASE, claims.BASE)

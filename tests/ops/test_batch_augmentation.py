@@ -43,7 +43,8 @@ def test_mix_of_a_batch_is_exact(first, second, a, offset, expected):
     assert segments.equal(before)
 
 
-def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips():
+@pytest.mark.parametrize("mixups", [["add"] * 6, ["paste"] * 6, ["paste", "add"] * 3, ["add", "paste"] * 3])
+def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips(mixups):
     """Longer and shorter, own and partner either; rows without a partner between."""
     rng = np.random.default_rng(0)
     sizes, partner_sizes = [300, 200, 999, 1, 500, 77], [200, 300, 0, 1, 500, 999]
@@ -51,12 +52,14 @@ def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips():
         rng.normal(size=n).astype(np.float32) for pair in zip(sizes, partner_sizes, strict=True) for n in pair
     ]
     draws = [
-        AugmentationDraw(weight=rng.uniform(0.4, 0.6), offset=int(rng.integers(abs(n - m) + 1)) * (m > 0))
-        for n, m in zip(sizes, partner_sizes, strict=True)
+        AugmentationDraw(
+            weight=rng.uniform(0.4, 0.6), offset=int(rng.integers(abs(n - m) + 1)) * (m > 0), mixup=mixup
+        )
+        for n, m, mixup in zip(sizes, partner_sizes, mixups, strict=True)
     ]
     signal, _ = mix_batch(torch.from_numpy(np.concatenate(clips)), sizes, partner_sizes, draws)
     for row, own, partner, draw in zip(signal.numpy(), clips[::2], clips[1::2], draws, strict=True):
-        expected = mix(own, partner, draw.weight, draw.offset) if len(partner) else own
+        expected = mix(own, partner, draw.weight, draw.offset, draw.mixup) if len(partner) else own
         assert row[: len(expected)].tobytes() == expected.tobytes()
         assert not row[len(expected) :].any()
 

@@ -56,6 +56,24 @@ def test_mix_adds_the_shorter_to_the_longer(first, second, a, offset, expected):
     np.testing.assert_array_equal(second, before[1])
 
 
+@pytest.mark.parametrize(
+    "first, second, a, offset, expected",
+    [
+        ([1, 2, 3, 4, 5], [10, 20], 0.5, 0, [5, 10, 1.5, 2, 2.5]),
+        ([10, 20], [1, 2, 3, 4, 5], 0.25, 3, [0.25, 0.5, 0.75, 7.5, 15]),  # either may be the longer
+        ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 0.75, 0, [3, 3, 3, 3, 3]),  # of equal length: half the sum
+        ([4], [8], 0.25, 0, [6]),
+    ],
+)
+def test_pasted_the_shorter_takes_the_place_of_a_stretch(first, second, a, offset, expected):
+    first, second = array(*first), array(*second)
+    before = first.copy(), second.copy()
+    mixed = mix(first, second, a, offset, mixup="paste")
+    assert mixed.tolist() == expected and mixed.dtype == np.float32
+    np.testing.assert_array_equal(first, before[0])
+    np.testing.assert_array_equal(second, before[1])
+
+
 @pytest.mark.parametrize("offset", [-1, 4])
 def test_mix_refuses_to_lay_the_shorter_beyond_the_longer(offset):
     with pytest.raises(ValueError, match=f"offset: expected 0 to 3, got {offset}"):

@@ -18,12 +18,14 @@ from typing import Any
 from ops.errors import DataError
 from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
-from ops.samples import DEFAULT_EFFECTS, EFFECTS_ENGINES
+from ops.samples import DEFAULT_EFFECTS, EFFECTS_ENGINES, MIXUPS
 from toolkit.system.files import read_json
-from toolkit.system.options import defaults, option, section_from_json
+from toolkit.system.options import before, option, section_from_json
 
 MAX_SEED = 2**32 - 1
-ENGINES = "; ".join(f"{name}: {what}" for name, what in EFFECTS_ENGINES.items())
+ENGINES, MIXING = (
+    "; ".join(f"{name}: {what}" for name, what in choices.items()) for choices in (EFFECTS_ENGINES, MIXUPS)
+)
 
 
 def _loss_names() -> list[str]:
@@ -133,6 +135,13 @@ class TrainConfig:
         high=1,
         group="augmentation",
     )
+    mixup: str = option(
+        f"how the two clips are mixed; {MIXING}",
+        "paste",
+        choices=sorted(MIXUPS),
+        before="add",
+        group="augmentation",
+    )
     p_aug: float = option(
         "probability of the effects chain: reverb, pitch, overdrive, tempo",
         0.0,
@@ -165,6 +174,10 @@ class TrainConfig:
     compile: bool = False
     graphs: bool = False
     init_from: InitFrom | None = None
+
+    def __post_init__(self):
+        if not self.p_mixup:  # the same run whatever this flag says, and one name
+            object.__setattr__(self, "mixup", "add")
 
 
 SECTIONS = {"data": DataConfig, "train": TrainConfig}
@@ -223,7 +236,7 @@ class RunConfig:
         return cls(network, label=content["label"], **sections)
 
     def digest(self) -> str:
-        """8 hex digits of the values that differ from their defaults, with the label."""
+        """8 hex digits of the values that differ from those of a config that lacks them, with the label."""
         of_network = {
             name: value
             for name, value in self.network.items()
@@ -233,7 +246,7 @@ class RunConfig:
             name: {
                 key: value
                 for key, value in dataclasses.asdict(getattr(self, name)).items()
-                if defaults(kind).get(key, ...) != value
+                if before(kind).get(key, ...) != value
             }
             for name, kind in SECTIONS.items()
         }

@@ -19,7 +19,8 @@ def option(help: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
         help: what the flag does, with its unit.
         limits: any of low, high (both allowed values themselves), below (not allowed itself), choices (or a
             function that gives them), parse (a function that raises ValueError for a malformed text), group
-            (of --help) and required (the flag must be given though the field has a default).
+            (of --help), required (the flag must be given though the field has a default) and before (what
+            versions did that had no such field, where that is not the default).
     """
     given = {} if default is dataclasses.MISSING else {"default": default}
     return dataclasses.field(**given, metadata={"help": help, **limits})
@@ -44,8 +45,14 @@ def defaults(config_type: type) -> dict[str, Any]:
     }
 
 
+def before(config_type: type) -> dict[str, Any]:
+    """What a stored config means that lacks a field, of the fields that may be missing."""
+    fields = {field.name: field.metadata for field in dataclasses.fields(config_type)}
+    return {name: fields[name].get("before", value) for name, value in defaults(config_type).items()}
+
+
 def section_from_json(config_type: type, content: Any, where: str) -> Any:
-    """A dataclass of a JSON object; fields that it lacks have their defaults.
+    """A dataclass of a JSON object; fields that it lacks have the values of versions without them.
 
     Raises ValueError, which begins with `where`, for anything that is no such section.
     """
@@ -56,7 +63,10 @@ def section_from_json(config_type: type, content: Any, where: str) -> Any:
     if unknown or missing:
         found = f"an unknown entry {min(unknown)!r}" if unknown else f"no entry {min(missing)!r}"
         raise ValueError(f"{where}: found {found}")
-    values, limits = {}, {field.name: field.metadata for field in dataclasses.fields(config_type)}
+    values, limits = (
+        before(config_type),
+        {field.name: field.metadata for field in dataclasses.fields(config_type)},
+    )
     for name, value in content.items():
         kind, optional = types_of[name], defaults(config_type).get(name, 0) is None
         if dataclasses.is_dataclass(kind) and isinstance(value, dict):

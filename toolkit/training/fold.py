@@ -271,7 +271,9 @@ def _training_batches(job: FoldJob) -> tuple[BatchLoader, TrainingBatches]:
     """The fold's augmented training clips."""
     config = job.experiment.config
     train = config.train
-    augmentation = Augmentation(train.p_mixup, train.p_aug, train.effects, train.p_shuffle, train.p_silence)
+    augmentation = Augmentation(
+        train.p_mixup, train.p_aug, train.effects, train.p_shuffle, train.p_silence, train.mixup
+    )
     dataset = TrainingDataset(
         job.clips.training,
         Segments(config.data.max_audio_length, train.seed, job.number),

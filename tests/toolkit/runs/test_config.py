@@ -52,6 +52,18 @@ def test_a_config_of_an_earlier_version_is_of_the_same_run():
     assert run_config().is_of(RunConfig.from_json(content, "config.json"))
 
 
+def test_a_run_of_a_version_that_added_only_keeps_its_name_and_stays_one_that_adds():
+    """--mixup came later, with another default; without MixUp it tells no runs apart."""
+    added, pasted = (with_train(run_config(), p_mixup=0.5, mixup=mixup) for mixup in ("add", "paste"))
+    content = added.to_json()
+    del content["train"]["mixup"]
+    earlier = RunConfig.from_json(content, "config.json")
+    assert earlier == added and added.is_of(earlier) and not pasted.is_of(earlier)
+    assert added.digest() != pasted.digest()
+    without = [with_train(run_config(), mixup=mixup) for mixup in ("add", "paste")]
+    assert without[0] == without[1] and without[0].digest() == without[1].digest()
+
+
 @pytest.mark.parametrize(
     "section, name, value, found",
     [
