@@ -29,27 +29,31 @@ class BatchNorm2d(_SingleValueNorm, nn.BatchNorm2d):
 
 
 class _PReLUOnCPU(torch.autograd.Function):
-    """PReLU of few passes that torch vectorises: its own backward pass takes four times as long."""
+    """PReLU whose backward pass is made of vectorised ones: torch's own takes two to three times as long."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return torch.addcmul(x.clamp(min=0), x.clamp(max=0), weight.to(x.dtype))
+        if x.dtype == torch.bfloat16 and x.dim() == 4:  # here torch's forward pass is slow, too
+            return torch.addcmul(x.clamp(min=0), x.clamp(max=0), weight.to(x.dtype))
+        return torch.ops.aten._prelu_kernel(x, weight.to(x.dtype))
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         of_x = torch.ops.aten.threshold_backward(gradient, x, 0)  # zero where x is not above zero
         below = gradient - of_x
-        of_weight = (below * x).sum([0, *range(2, x.dim())], keepdim=True, dtype=weight.dtype)
-        return of_x.addcmul_(below, weight.to(x.dtype)), of_weight
+        of_x.addcmul_(below, weight.to(x.dtype))
+        of_weight = below.mul_(x).sum([0, *range(2, x.dim())], keepdim=True, dtype=weight.dtype)
+        return of_x, of_weight
 
 
 class PReLU(nn.PReLU):
-    """torch.nn.PReLU with a slope per channel, faster on CPUs."""
+    """torch.nn.PReLU with a slope per channel, which trains faster on CPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        trains_here = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if not trains_here:
             return super().forward(x)
         return _PReLUOnCPU.apply(x, self.weight.view(1, -1, *[1] * (x.dim() - 2)))
 
