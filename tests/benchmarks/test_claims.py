@@ -1,9 +1,11 @@
 """The benchmark of claims: measured once and kept; its variants and verdicts by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import claims
 import numpy as np
+import pandas as pd
 import pytest
 
 from ops import transforms
@@ -50,3 +52,24 @@ NO_HELP = replace(HELPS, helps=False)
 )  # fmt: skip
 def test_verdicts(differences, claim, expected):
     assert claims.verdict(np.array(differences), claim).startswith(expected)
+
+
+def test_intervals_and_the_pairs_that_a_narrow_one_takes():
+    mean, margin = claims.interval(np.array([0.01, 0.02, 0.03]))
+    assert mean == pytest.approx(0.02) and margin == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-3)
+    assert claims.pairs_needed(np.array([0.01, 0.02, 0.03])) == 4  # (1.96 * 0.01 / 0.01)**2
+    assert np.isnan(claims.interval(np.array([0.1]))[1]) and claims.pairs_needed(np.array([0.1])) is None
+
+
+@pytest.mark.parametrize("spread, expected", [(0.001, claims.MIN_PAIRS), (0.1, 9)])
+def test_a_claim_ends_once_its_interval_is_narrow(monkeypatch, tmp_path, capsys, spread, expected):
+    def score(args, side, layout, seed):
+        return {"lwlrap": 0.9 if side == claims.BASE else 0.8 + spread * (seed % 2)}
+
+    monkeypatch.setattr(claims, "make_layout", lambda *_: SimpleNamespace(name="digits"))
+    monkeypatch.setattr(claims, "work", score)
+    flags = ["--data_script=x", f"--work_dir={tmp_path}", "--claims", "mixup", "--interval=0.01", "--seeds"]
+    claims.main([*flags, *map(str, range(9))])
+    assert capsys.readouterr().out.count("digits seed") == expected
+    (row,) = pd.read_csv(tmp_path / "claims.csv").to_dict("records")
+    assert row["pairs"] == expected and row["claim"] == "OR-MixUp against none"
