@@ -55,14 +55,24 @@ def has_gpu() -> None:
     sys.exit(not torch.cuda.is_available())
 
 
-def gpu_tests() -> None:
-    """The tests marked gpu; of the files that have some, since collecting all of them takes long."""
-    import pytest
+def gpu_tests(of_several_processes: bool) -> Callable[[], None]:
+    """The tests marked gpu; of the files that have some, since collecting all of them takes long.
 
-    files = [
-        path for path in sorted(ROOT.glob("tests/**/test_*.py")) if "pytest.mark.gpu" in path.read_text()
-    ]
-    sys.exit(pytest.main(["-m", "gpu", "-rfE", "-p", "no:cacheprovider", *map(str, files)]))
+    Those of several processes, which load the libraries anew, are apart.
+    """
+
+    def run() -> None:
+        import pytest
+
+        files = [
+            path
+            for path in sorted(ROOT.glob("tests/**/test_*.py"))
+            if "pytest.mark.gpu" in path.read_text() and path.stem.endswith("_ranks") == of_several_processes
+        ]
+        flags = ["-m", "gpu", "-v", "--tb=short", "-rfE", "-p", "no:cacheprovider"]
+        sys.exit(pytest.main([*flags, *map(str, files)]))
+
+    return run
 
 
 def parts_on(device: str) -> list[Part]:
@@ -72,12 +82,13 @@ def parts_on(device: str) -> list[Part]:
     large = ["--depth=100", "--batch_size=64", "--seconds=10", "--clips=256", "--epochs=2", "--amp"]
     steps, epochs = (STEPS, EPOCHS) if on_gpu else (["lsep"], ["effects"])
     return [
-        Part("tests", 80, gpu_tests),
-        Part("steps", 70, script("run.py", on, "--no_compile", "--jobs", *steps)),
+        Part("tests", 60, gpu_tests(of_several_processes=False)),
+        Part("steps", 70, script("run.py", on, "--no_compile", "--seconds_per_job=30", "--jobs", *steps)),
         Part("profile", 65, script("step_profile.py", on, *small)),
         Part("epochs", 150, script("run.py", on, "--no_compile", "--seconds_per_job=30", "--jobs", *epochs)),
-        Part("precision", 50, script("precision.py", on, *small)),
-        Part("profile_large", 50, script("step_profile.py", on, *(large if on_gpu else small))),
+        Part("precision", 40, script("precision.py", on, *small)),
+        Part("profile_large", 40, script("step_profile.py", on, *(large if on_gpu else small))),
+        Part("processes", 45, gpu_tests(of_several_processes=True)),
     ]
 
 

@@ -48,10 +48,10 @@ def predict(
 ) -> np.ndarray:
     """(clips, classes) logits of fold 0's best model."""
     in_convolutions, elsewhere, amp = precision
-    torch.backends.cudnn.allow_tf32 = in_convolutions
-    torch.backends.cuda.matmul.allow_tf32 = elsewhere
     runtime = Runtime(device=device, amp=amp, num_workers=0)
     models = load_networks(experiment, predict_2d_cnn.NETWORKS, runtime).models
+    torch.backends.cudnn.allow_tf32 = in_convolutions  # after load_networks, which chooses
+    torch.backends.cuda.matmul.allow_tf32 = elsewhere
     evaluator = Evaluator(models, experiment.config.n_classes, device)
     return evaluator.score_together(portion_of(clips, 32, runtime), "benchmark").logits[0]
 

@@ -69,7 +69,10 @@ def frame_mask(n_frames: Tensor, features: Tensor) -> Tensor:
     n_frames: (batch,) on the CPU. features: (batch, features, frames).
     """
     within = torch.arange(features.shape[-1]) < n_frames[:, None]
-    return within[:, None].to(features.device, features.dtype, non_blocking=True)
+    within = within[:, None].to(
+        features.device, non_blocking=True
+    )  # a byte a frame: the driver does not wait
+    return within.to(features.dtype)
 
 
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -226,8 +226,8 @@ def extend_short_clips(
         full = bool((lengths == signal.shape[1]).all())
         if not full:
             signal = signal[:, : int(lengths.max())]
-            within = torch.arange(signal.shape[1]) < lengths[:, None]
-            signal = signal * within.to(signal.device, non_blocking=True)
+            ends = lengths[:, None].to(signal.device, non_blocking=True)
+            signal = signal * (torch.arange(signal.shape[1], device=signal.device) < ends)
         lengths = lengths.clamp(min=min_samples)
     if signal.shape[1] < min_samples:
         signal = nn.functional.pad(signal, (0, min_samples - signal.shape[1]))

@@ -6,21 +6,24 @@ recorded once for a shape of batches and replayed from then on.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from networks.blocks import frame_mask
+from ops.errors import DataError
 from ops.features import LOG_SILENCE
 
 if TYPE_CHECKING:
     from networks.classifiers import Classifier
 
 FRAMES = 32  # batches are padded with silence to a multiple of these, so that few shapes come
-SEEN_BEFORE = 2  # batches of a shape that go without a graph: the last batch of an epoch is not worth one
+SEEN_BEFORE = 2  # batches of a shape before it is worth a graph
 MAX_GRAPHS = 8
+WARM_UPS = 3  # passes before a recording, in which libraries choose their kernels
 
 
 class GraphedTraining:
@@ -28,7 +31,8 @@ class GraphedTraining:
 
     Batch norm counts the frames that pad a batch, as it counts those behind each clip, so that a run with
     graphs is another run than one without. With `rnn`, which needs lengths on the CPU, nothing is recorded;
-    nor after a recording that failed, which `failure` then tells of.
+    nor after a recording that failed, which `failure` then tells of. Gradients are overwritten by the next
+    replay: they may not be accumulated over batches.
 
     Args:
         model: on a GPU.
@@ -38,9 +42,9 @@ class GraphedTraining:
     def __init__(self, model: Classifier, autocast_type: torch.dtype | None = None):
         self.model, self.autocast_type = model, autocast_type
         self.classify, self.failure = model.classify, ""
-        self._graphs: dict[tuple[int, ...], nn.Module] = {}
+        self._graphs: dict[tuple[int, ...], _Recording] = {}
         self._seen: Counter[tuple[int, ...]] = Counter()
-        self._pool = None  # of memory, the same for all graphs: one is replayed at a time
+        self._pool: Any = None  # of memory, the same for all graphs: one is replayed at a time
 
     def __call__(self, features: Tensor, n_frames: Tensor | None) -> Tensor:
         if not (self.model.training and torch.is_grad_enabled()) or not self._can_record:
@@ -55,42 +59,83 @@ class GraphedTraining:
                 self._graphs[shape] = self._record(features, frame_mask(n_frames, features))
             except RuntimeError as error:  # torch's for all that CUDA refuses
                 self.failure = str(error).splitlines()[0]
+                if self.model.config.output_dropout:  # its random numbers may be left in the recording
+                    raise DataError(
+                        f"--graphs: no CUDA graph could be recorded ({self.failure}); leave the flag out"
+                    ) from error
                 return self.classify(features, n_frames)
-        # The graph's own output is overwritten by its next replay.
-        return self._graphs[shape](features, frame_mask(n_frames, features)).clone()
+        return self._graphs[shape](features, frame_mask(n_frames, features))
 
     @property
     def _can_record(self) -> bool:
         return self.model.config.aggregation_type == "max"
 
-    def _record(self, features: Tensor, mask: Tensor) -> nn.Module:
-        """A module that replays; weights' gradients, statistics and random draws are those of before."""
-        buffers = list(self.model.buffers())
-        before, draws = [buffer.clone() for buffer in buffers], torch.cuda.get_rng_state(features.device)
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        try:
-            with torch.autocast(
-                "cuda", self.autocast_type, enabled=self.autocast_type is not None, cache_enabled=False
-            ):
-                return torch.cuda.make_graphed_callables(
-                    _Pass(self.model).train(), (features.clone(), mask.clone()), pool=self._pool
-                )
-        finally:  # the recording has trained on the batch several times
-            for buffer, value in zip(buffers, before, strict=True):
-                buffer.copy_(value)
-            torch.cuda.set_rng_state(draws, features.device)
+    def _record(self, features: Tensor, mask: Tensor) -> _Recording:
+        """Records a shape; statistics and random draws stay those of before."""
+        buffers, device = list(self.model.buffers()), features.device
+        before, draws = [buffer.clone() for buffer in buffers], torch.cuda.get_rng_state(device)
+        # A recording that fails would leave its stream the current one.
+        with torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream(device)):
+            if self._pool is None:
+                gc.collect()  # the graphs of an earlier fold, and their memory
+                self._pool = torch.cuda.graph_pool_handle()
+            try:
+                with torch.autocast(
+                    "cuda", self.autocast_type, enabled=self.autocast_type is not None, cache_enabled=False
+                ):
+                    return _Recording(self.model, features.clone(), mask.clone(), self._pool)
+            finally:  # the recording has trained on the batch several times
+                for buffer, value in zip(buffers, before, strict=True):
+                    buffer.copy_(value)
+                torch.cuda.set_rng_state(draws, device)
 
 
-class _Pass(nn.Module):
-    """What a graph holds; the network is its part, so that it knows the weights."""
+class _Recording:
+    """Both passes of a shape of batches; called it replays them.
 
-    def __init__(self, model: Classifier):
-        super().__init__()
-        self.model = model
+    As torch.cuda.make_graphed_callables, whose recordings fail where another thread, as that of a loader's
+    pinned memory, asks for memory meanwhile.
+    """
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        return self.model.classify_masked(features, mask, None)
+    def __init__(self, model: Classifier, features: Tensor, mask: Tensor, pool: Any):
+        self.features, self.mask = features, mask
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                logits = model.classify_masked(features, mask, None)
+                torch.autograd.grad(logits, self.weights, torch.zeros_like(logits))
+        torch.cuda.current_stream().wait_stream(stream)
+        recording = {"pool": pool, "stream": stream, "capture_error_mode": "thread_local"}
+        self.forward, self.backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.forward, **recording):
+            self.logits = model.classify_masked(features, mask, None)
+        self.gradient = torch.zeros_like(self.logits)
+        with torch.cuda.graph(self.backward, **recording):
+            self.gradients = torch.autograd.grad(self.logits, self.weights, self.gradient)
+
+    def __call__(self, features: Tensor, mask: Tensor) -> Tensor:
+        self.features.copy_(features)
+        self.mask.copy_(mask)
+        return _Replay.apply(self, *self.weights)
+
+
+class _Replay(torch.autograd.Function):
+    """The passes of a recording as one node; the logits are a copy, since the next replay overwrites them."""
+
+    @staticmethod
+    def forward(ctx, recording: _Recording, *weights: Tensor) -> Tensor:
+        ctx.recording = recording
+        recording.forward.replay()
+        return recording.logits.detach().clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ctx.recording.gradient.copy_(gradient)
+        ctx.recording.backward.replay()
+        return None, *(found.detach() for found in ctx.recording.gradients)
 
 
 def padded_to(features: Tensor, n_frames: Tensor | None, multiple: int) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,10 @@ def on_device(device: torch.device, *arrays: np.ndarray) -> list[Tensor]:
     starts = np.cumsum([0, *(array.nbytes for array in arrays)])
     packed = bytearray(starts[-1] + -starts[-1] % 8)
     packed[: starts[-1]] = b"".join(array.data for array in arrays)
-    packed = torch.frombuffer(packed, dtype=torch.uint8).to(device, non_blocking=True)
+    packed = torch.frombuffer(packed, dtype=torch.uint8)
+    if device.type == "cuda":
+        packed = packed.pin_memory()  # else the driver waits where there are more than 64 KB
+    packed = packed.to(device, non_blocking=True)
     typed = {dtype: packed.view(getattr(torch, dtype.name)) for dtype in {array.dtype for array in arrays}}
     tensors = []
     for array, start in zip(arrays, starts, strict=False):

@@ -147,7 +147,7 @@ def test_gpu_and_cpu_predict_the_same(toy, experiment, tmp_path):
         predict_2d_cnn.main(predict_flags(toy, experiment, tmp_path, device=device, output_df=output))
         tables.append(pd.read_csv(output)[CLASSES].to_numpy())
     assert torch.cuda.is_available()
-    np.testing.assert_allclose(tables[0], tables[1], atol=1e-4)
+    np.testing.assert_allclose(tables[0], tables[1], atol=2e-3)  # convolutions there run in TF32
 
 
 def test_experiments_of_other_class_orders_are_told_what_brings_them_together(

@@ -24,9 +24,12 @@ def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def snapshot(content: Any) -> Any:
-    """The dict (or list, or value) with copies of its tensors: training may go on while it is written."""
+    """The dict (or list, or value) with copies of its tensors on the CPU: training may change its own.
+
+    Copied here and now: where torch.save copies tensors from a GPU it holds Python's lock meanwhile.
+    """
     if isinstance(content, torch.Tensor):
-        return content.detach().clone()
+        return content.detach().to("cpu", copy=True)
     if isinstance(content, dict):
         return {name: snapshot(value) for name, value in content.items()}
     return [snapshot(value) for value in content] if isinstance(content, list) else content

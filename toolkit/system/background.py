@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 
@@ -36,6 +36,7 @@ class Background:
 
     def _settle(self, waiting: bool) -> None:
         while self._calls and (waiting or self._calls[0].done()):
+            wait([self._calls[0]])  # interrupted here, a call's error is still to come
             self._calls.popleft().result()
 
     def _call(self, function: Callable[..., object], arguments: tuple) -> None:

@@ -96,7 +96,7 @@ def accelerate(model: nn.Module, runtime: Runtime) -> None:
 
 @contextmanager
 def unaccelerated(model: nn.Module) -> Iterator[None]:
-    """Within it the network computes as it would without accelerate: in float32, not compiled."""
+    """Within it the network computes as it would without accelerate: not in bfloat16, not compiled."""
     accelerated = vars(model).pop("classify", None)
     try:
         yield
