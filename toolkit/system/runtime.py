@@ -15,6 +15,7 @@ from torch import nn
 from toolkit.system.options import option
 
 COMPILERS = ("c++", "g++", "clang++")
+CUFFT_PLANS = 128  # effects transform batches of many sizes; torch would keep 4,096 plans and their memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,8 @@ def accelerate(model: nn.Module, runtime: Runtime) -> None:
     """
     if runtime.device.type == "cuda":
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+        index = torch.cuda.current_device() if runtime.device.index is None else runtime.device.index
+        torch.backends.cuda.cufft_plan_cache[index].max_size = CUFFT_PLANS
         model.pad_channels()
     classify = model.classify
     if runtime.compile:
