@@ -32,7 +32,7 @@ def workbook() -> bytes:
             "it is an Excel workbook (.xlsx) or another zip archive; save its sheet as CSV in UTF-8",
         ),
         (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(500), "it is an Excel workbook (.xls)"),
-        (gzip.compress(TEXT.encode()), "it is compressed with gzip; unpack it"),
+        (gzip.compress(TEXT.encode(), mtime=0), "it is compressed with gzip; unpack it"),
         (pickle.dumps(pd.DataFrame({"fname": ["a"]})), "it is a Python pickle"),
         (b"PAR1\x15\x04\x15\x10" + bytes(range(256)), "it is a Parquet table"),
         (b'[{"fname": "a.wav"}]', "it is JSON; give a CSV table"),
