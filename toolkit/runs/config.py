@@ -175,9 +175,10 @@ class TrainConfig:
     graphs: bool = False
     init_from: InitFrom | None = None
 
-    def __post_init__(self):
-        if not self.p_mixup:  # the same run whatever this flag says, and one name
-            object.__setattr__(self, "mixup", "add")
+    @property
+    def without_idle(self) -> TrainConfig:
+        """The same training, settings that it does not use as versions without them had them."""
+        return self if self.p_mixup else dataclasses.replace(self, mixup="add")
 
 
 SECTIONS = {"data": DataConfig, "train": TrainConfig}
@@ -242,10 +243,11 @@ class RunConfig:
             for name, value in self.network.items()
             if self.network_defaults.get(name, ...) != value
         }
+        used = dataclasses.replace(self, train=self.train.without_idle)
         sections = {
             name: {
                 key: value
-                for key, value in dataclasses.asdict(getattr(self, name)).items()
+                for key, value in dataclasses.asdict(getattr(used, name)).items()
                 if before(kind).get(key, ...) != value
             }
             for name, kind in SECTIONS.items()
@@ -257,8 +259,15 @@ class RunConfig:
 
     def is_of(self, other: RunConfig) -> bool:
         """Whether another config, perhaps of an earlier version that lacks settings, is of the same run."""
-        here, there = ({**self.network_defaults, **config.network} for config in (self, other))
-        return here == there and dataclasses.replace(other, network=self.network) == self
+        here, there = (
+            dataclasses.replace(
+                config,
+                network={**self.network_defaults, **config.network},
+                train=config.train.without_idle,
+            )
+            for config in (self, other)
+        )
+        return here == there
 
     def settings(self) -> dict[str, Any]:
         """The settings of all sections by their flags' names; the class names' number in their place."""
