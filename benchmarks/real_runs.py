@@ -23,6 +23,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 import create_class_map  # noqa: E402
 import train_2d_cnn  # noqa: E402
 from ops.metrics import lrap_per_clip  # noqa: E402
+from ops.samples import MIXUPS  # noqa: E402
 from toolkit.clips.labels import encode_labels, load_class_map  # noqa: E402
 from toolkit.clips.tables import read_table  # noqa: E402
 from toolkit.runs.predictions import read_predictions  # noqa: E402
@@ -123,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--amp", action="store_true")
+    parser.add_argument("--mixup", choices=sorted(MIXUPS), default="paste", help="of all runs")
     parser.add_argument(
         "--adapt_batch_norm", action="store_true", help="in all runs, and for all their predictions"
     )
@@ -144,6 +146,7 @@ def training_flags(args: argparse.Namespace, seed: int, epochs: int) -> dict[str
         "batch_size": 16,
         "max_audio_length": 1 if args.source == "digits" else 5,
         "p_mixup": 0.5,
+        "mixup": args.mixup,
         "epochs": epochs,
         "switch_off_augmentations_on": epochs - max(1, epochs // 8),
         "n_folds": 2,
