@@ -1,7 +1,7 @@
 """Arrays and tensors only: no file, no table, no config, no process, no command line; imports ops alone.
 
 errors, sampling (the rate), logits (sigmoid and its inverse)
-samples (a sample and its draws)  batching (samples to batches)
+samples (a sample and its draws)  batching (samples to batches)  padding (axes cut and padded)
 transforms (all augmentations: draws, pure functions)  effects/  batch_augmentation (on the device)
 features (front ends)  spectrograms (features as pictures)
 losses  optimization (optimizers, learning rates)  metrics (lwlrap)  folds
