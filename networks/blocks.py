@@ -69,10 +69,8 @@ def frame_mask(n_frames: Tensor, features: Tensor) -> Tensor:
     n_frames: (batch,) on the CPU. features: (batch, features, frames).
     """
     within = torch.arange(features.shape[-1]) < n_frames[:, None]
-    within = within[:, None].to(
-        features.device, non_blocking=True
-    )  # a byte a frame: the driver does not wait
-    return within.to(features.dtype)
+    # Converted there: a byte a frame is little enough for the driver not to wait.
+    return within[:, None].to(features.device, non_blocking=True).to(features.dtype)
 
 
 def apply_mask(x: Tensor, mask: Tensor | None) -> Tensor:

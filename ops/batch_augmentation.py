@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.effects.chain import apply_effects
-from ops.samples import AugmentationDraw
+from ops.samples import AugmentationDraw, mix_factors
 
 
 @torch.no_grad()
@@ -66,21 +66,18 @@ def mix_batch(
         clips = segments.split([n for pair in zip(sizes, partner_sizes, strict=True) for n in pair])
         pairs = [sorted(pair, key=len, reverse=True) for pair in zip(clips[::2], clips[1::2], strict=True)]
         longer, shorter = zip(*pairs, strict=True)
-        pasted = [
-            draw.mixup == "paste" and n < length
+        factors = [
+            mix_factors(draw.weight, draw.mixup, n == length) if n else (1.0, 1.0, 0.0)
             for draw, n, length in zip(draws, map(len, shorter), lengths, strict=True)
         ]
-        weights = [
-            1.0 if not n else 0.5 if draw.mixup == "paste" and n == length else draw.weight
-            for draw, n, length in zip(draws, map(len, shorter), lengths, strict=True)
-        ]
+        of_longer, of_region, of_shorter = map(list, zip(*factors, strict=True))
         region = _regions(signal, [(0, length) for length in lengths])
         torch._foreach_copy_(region, longer)
-        torch._foreach_mul_(region, weights)
+        torch._foreach_mul_(region, of_longer)
         region = _regions(signal, [(draw.offset, len(x)) for draw, x in zip(draws, shorter, strict=True)])
-        if any(pasted):
-            torch._foreach_mul_(region, [0.0 if is_pasted else 1.0 for is_pasted in pasted])
-        torch._foreach_add_(region, torch._foreach_mul(shorter, [1 - weight for weight in weights]))
+        if 0.0 in of_region:
+            torch._foreach_mul_(region, of_region)
+        torch._foreach_add_(region, torch._foreach_mul(shorter, of_shorter))
     return signal, torch.tensor(lengths, dtype=torch.long)
 
 

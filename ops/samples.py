@@ -17,6 +17,19 @@ MIXUPS = {
 }
 
 
+def mix_factors(weight: float, mixup: str, is_equal: bool) -> tuple[float, float, float]:
+    """What MixUp multiplies the longer clip by, that again where the shorter one lies, and the shorter one.
+
+    Args:
+        weight: drawn, of the longer clip.
+        mixup: one of MIXUPS.
+        is_equal: whether the two clips are of equal length.
+    """
+    if mixup == "paste":
+        return (0.5, 1.0, 0.5) if is_equal else (weight, 0.0, 1 - weight)
+    return weight, 1.0, 1 - weight
+
+
 @dataclass(frozen=True)
 class EffectsDraw:
     """One draw of the effects chain; reverb in percent, pitch in cents, gain in dB, tempo a factor."""

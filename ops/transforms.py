@@ -16,7 +16,7 @@ import torch
 from ops.effects.chain import apply_effects, changed_length
 from ops.effects.sox import apply_sox
 from ops.effects.sox import missing_effects_engine as missing_effects_engine  # for those who ask here
-from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample
+from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample, mix_factors
 from ops.sampling import SAMPLE_RATE
 
 CHUNK_SECONDS = 0.5
@@ -33,13 +33,11 @@ def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int, mixup: str
     longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
     if not 0 <= offset <= len(longer) - len(shorter):
         raise ValueError(f"offset: expected 0 to {len(longer) - len(shorter)}, got {offset}")
-    if mixup == "paste" and len(longer) == len(shorter):
-        a = 0.5
-    mixed = a * longer
+    of_longer, of_region, of_shorter = mix_factors(a, mixup, len(longer) == len(shorter))
+    mixed = of_longer * longer
     region = mixed[offset : offset + len(shorter)]
-    if mixup == "paste" and len(longer) > len(shorter):
-        region[:] = 0
-    region += (1 - a) * shorter
+    region *= of_region
+    region += of_shorter * shorter
     return mixed.astype(np.float32, copy=False)
 
 

@@ -63,10 +63,8 @@ def section_from_json(config_type: type, content: Any, where: str) -> Any:
     if unknown or missing:
         found = f"an unknown entry {min(unknown)!r}" if unknown else f"no entry {min(missing)!r}"
         raise ValueError(f"{where}: found {found}")
-    values, limits = (
-        before(config_type),
-        {field.name: field.metadata for field in dataclasses.fields(config_type)},
-    )
+    values = before(config_type)
+    limits = {field.name: field.metadata for field in dataclasses.fields(config_type)}
     for name, value in content.items():
         kind, optional = types_of[name], defaults(config_type).get(name, 0) is None
         if dataclasses.is_dataclass(kind) and isinstance(value, dict):

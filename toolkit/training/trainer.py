@@ -113,16 +113,11 @@ class Trainer:
         """
         weights, optimizer = self.model.state_dict(), self.optimizer.state_dict()
         shapes = {name: weights[name].shape for name, _ in self.model.named_parameters()}
-        moments = optimizer["state"]
-        for number, shape in enumerate(shapes.values()):
-            if number in moments:
-                moments[number] = {
-                    name: resized(value, shape) if value.dim() else value  # a count of steps has no axes
-                    for name, value in moments[number].items()
-                }
+        in_order = list(shapes.values())
+        moments = _each_moment(optimizer["state"], lambda number, value: resized(value, in_order[number]))
         return {
             "model": weights,
-            "optimizer": optimizer,
+            "optimizer": {**optimizer, "state": moments},
             "progress": dict(vars(self.progress)),
             "gradients": {
                 name: resized(weight.grad, shapes[name])
@@ -135,7 +130,9 @@ class Trainer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(self._fitting(state["optimizer"]))
+        weights, optimizer = list(self.model.parameters()), state["optimizer"]
+        moments = _each_moment(optimizer["state"], lambda number, value: _like(weights[number], value))
+        self.optimizer.load_state_dict({**optimizer, "state": moments})
         self.progress = Progress(**state["progress"])
         gradients = state.get("gradients", {})  # earlier versions stopped between groups only
         for name, weight in self.model.named_parameters():
@@ -143,18 +140,6 @@ class Trainer:
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-
-    def _fitting(self, optimizer: dict[str, Any]) -> dict[str, Any]:
-        """A stored state of the optimizer, its moments like the weights here."""
-        weights = list(self.model.parameters())
-        moments = {
-            number: {
-                name: _like(weights[number], value) if value.dim() else value
-                for name, value in of_weight.items()
-            }
-            for number, of_weight in optimizer["state"].items()
-        }
-        return {**optimizer, "state": moments}
 
     def train_epoch(
         self, batches: Batches, log_interval: int, reports: Reports, description: str
@@ -281,6 +266,16 @@ class Trainer:
         features, frames = self.model.extract_features(batch["signal"], batch["lengths"])
         n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
         reports.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
+
+
+def _each_moment(
+    state: dict[int, dict[str, Tensor]], change: Callable[[int, Tensor], Tensor]
+) -> dict[int, dict[str, Tensor]]:
+    """An optimizer's state with each weight's moments changed; a count of steps, without axes, stays."""
+    return {
+        number: {name: change(number, value) if value.dim() else value for name, value in of_weight.items()}
+        for number, of_weight in state.items()
+    }
 
 
 def _like(weight: Tensor, stored: Tensor) -> Tensor:
