@@ -4,24 +4,24 @@
     python benchmarks/claims.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/claims \\
         --source digits --rotations 1 2 3 4 --seeds 0 1 2 3 4 --interval 0.01 --processes 2
 
-Every claim is two sets of flags on the same curated clips with the same number of epochs, paired by
-rotation and seed: the mean difference in test lwlrap, a sentence, and the pairs that would tell it to 0.01.
-A claim ends early once its interval is as narrow as --interval. Results stay in --work_dir under their
-settings, and claims.csv there has the table: stopped or killed, the same command goes on where it was.
+Every claim is two sets of flags on the same clips (--labels: the curated ones alone, or the noisy ones as
+well with their true labels) with the same number of epochs, paired by rotation and seed: the mean difference
+in test lwlrap, a sentence, and the pairs that would tell it to 0.01. A claim ends early once its interval is
+as narrow as --interval; a run that several claims share is trained once. Results stay in --work_dir under
+their settings, and claims.csv there has the table: stopped or killed, the same command goes on where it was.
 Effects by SoX need its binary.
 """
 
 import argparse
-import contextlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -38,9 +38,8 @@ from real_runs import (  # noqa: E402
     train,
     training_flags,
 )
+from stand_ins import standing_in  # noqa: E402
 
-from ops import transforms  # noqa: E402
-from ops.transforms import MIX_WEIGHTS, Sample  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
 from toolkit.clips.tables import write_table  # noqa: E402
 
@@ -50,24 +49,12 @@ MIN_PAIRS = 4  # before an interval is believed
 NO_HELP = 0.005  # a gain that is certain to be smaller counts as none
 
 
-def weighted_mixup(first: Sample, second: Sample, rng: np.random.Generator, mixup: str) -> Sample:
-    """MixUp with labels weighted as the audio is, Zhang et al. 2018, arXiv:1710.09412; for bce alone."""
-    a = rng.uniform(*MIX_WEIGHTS)
-    offset = int(rng.integers(abs(len(first.audio) - len(second.audio)) + 1))
-    of_first = a if len(first.audio) >= len(second.audio) else 1 - a
-    labels = (of_first * first.labels + (1 - of_first) * second.labels).astype(np.float32)
-    return replace(first, audio=transforms.mix(first.audio, second.audio, a, offset, mixup), labels=labels)
-
-
-MIXUPS = {"weighted": weighted_mixup}
-
-
 @dataclass(frozen=True)
 class Side:
-    """Flags that differ from the benchmark's own, and what stands in for OR-MixUp in this process."""
+    """Flags that differ from the benchmark's own; what stands in for parts of the product, see stand_ins."""
 
     flags: dict = field(default_factory=dict)
-    mixup: str | None = None
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,18 +71,25 @@ class Claim:
 BASE = Side()
 BCE = {"loss": "bce"}
 ADDED = {**BCE, "mixup": "add"}  # weights of labels are weights in the sum
+EFFECTS = {"p_aug": 0.75}
 CLAIMS = {
     "lsep_bce": Claim("LSEP against BCE", BASE, Side(BCE), 0.015),
     "lsep_focal": Claim("LSEP against focal loss", BASE, Side({"loss": "focal"}), 0.015),
+    "lsep_zlpr": Claim("LSEP against zlpr", BASE, Side({"loss": "zlpr"})),
     "frequency": Claim("frequency encoding against none", BASE, Side({"no_frequency_encoding": True}), 0.005),
     "mixup": Claim("OR-MixUp against none", BASE, Side({"p_mixup": 0})),
     "mixup_paste": Claim("OR-MixUp by pasting against adding", BASE, Side({"mixup": "add"})),
-    "mixup_weighted": Claim(
-        "OR-MixUp against weighted, both BCE", Side(ADDED), Side(ADDED, mixup="weighted")
+    "mixup_concatenated": Claim(
+        "OR-MixUp by pasting against concatenating", BASE, Side({}, ("concatenated",))
     ),
-    "effects": Claim("effects on top of OR-MixUp", Side({"p_aug": 0.75}), BASE),
-    "mixup_effects": Claim(
-        "OR-MixUp and effects together", Side({"p_aug": 0.75}), Side({"p_mixup": 0}), 0.05
+    "mixup_weighted": Claim("OR-MixUp against weighted, both BCE", Side(ADDED), Side(ADDED, ("weighted",))),
+    "effects": Claim("effects on top of OR-MixUp", Side(EFFECTS), BASE),
+    "effects_alone": Claim(
+        "effects alone against none", Side({**EFFECTS, "p_mixup": 0}), Side({"p_mixup": 0})
+    ),
+    "mixup_effects": Claim("OR-MixUp and effects together", Side(EFFECTS), Side({"p_mixup": 0}), 0.05),
+    "effects_torch": Claim(
+        "effects by torch against SoX", Side(EFFECTS), Side({**EFFECTS, "effects": "sox"}), helps=False
     ),
     "supervision": Claim(
         "deep supervision from block 1 against the last", BASE, Side({"start_deep_supervision_on": 3})
@@ -103,31 +97,43 @@ CLAIMS = {
     "rnn": Claim("max against rnn", BASE, Side({"aggregation_type": "rnn"})),
     "shuffling": Claim("chunk shuffling against none", Side({"p_shuffle": 0.5}), BASE, helps=False),
     "silencing": Claim("silencing a quarter against none", Side({"p_silence": 0.5}), BASE, helps=False),
+    # What the published code does otherwise.
+    "masks": Claim("masks against padding as silence", BASE, Side({}, ("no_masks",))),
+    "refreshing": Claim(
+        "refreshed statistics of the head against running ones", BASE, Side({}, ("no_refreshing",))
+    ),
+    "last_batch": Claim("the last incomplete batch against none", BASE, Side({}, ("no_last_batch",))),
+    "norm_weights": Claim(
+        "BatchNorm's weights from 1 against from U(0, 1)", BASE, Side({}, ("uniform_norm_weights",))
+    ),
+    "effects_order": Claim(
+        "effects on the mixture against on the first clip alone",
+        Side(EFFECTS),
+        Side(EFFECTS, ("effects_before_mixup",)),
+    ),
 }
 
 
-@contextlib.contextmanager
-def mixing_by(name: str | None) -> Iterator[None]:
-    """Puts another MixUp in the place of OR-MixUp; loader workers are forked and inherit it.
-
-    Samples are then mixed as they are read: the draws for the device know OR-MixUp alone.
-    """
-    with contextlib.ExitStack() as stack:
-        if name:
-            stack.enter_context(mock.patch.object(transforms, "or_mixup", MIXUPS[name]))
-            stack.enter_context(mock.patch.object(transforms.Augmentation, "can_draw_ahead", False))
-        yield
+def run_of(args: argparse.Namespace, side: Side, layout: Layout, seed: int) -> Run:
+    flags = side_flags(args, side, seed)
+    labels = [args.labels] if args.labels != "curated" else []
+    return Run.of(args, f"claims-seed_{seed}", layout, [flags, *labels, side.stand_ins])
 
 
-def work(args: argparse.Namespace, side: Side, layout: Layout, seed: int) -> dict | None:
-    """The result of a side's run, from disk or trained now; None where it may not be trained."""
-    flags = {**training_flags(args, seed, args.curated_epochs), **side.flags}
-    run = Run.of(args, f"claims-seed_{seed}", layout, [flags, side.mixup])
-    if args.report_only and run.result() is None:
-        return None
+def side_flags(args: argparse.Namespace, side: Side, seed: int) -> dict:
+    epochs = args.epochs if args.labels == "true" else args.curated_epochs
+    features = {"features": args.features} if args.features else {}
+    return {**training_flags(args, seed, epochs), **features, **side.flags}
+
+
+def work(args: argparse.Namespace, side: Side, layout: Layout, seed: int) -> dict:
+    """The result of a side's run, from disk or trained now."""
+    run = run_of(args, side, layout, seed)
+    noisy = {"noisy_train_df": layout.truth_df, "noisy_train_data_dir": layout.folder / "train_noisy"}
+    flags = side_flags(args, side, seed) | (noisy if args.labels == "true" else {})
 
     def job() -> dict:
-        with mixing_by(side.mixup):
+        with standing_in(side.stand_ins):
             return test_scores(layout, train([*layout.flags(), *spelled(flags)], run.folder / "experiments"))
 
     return run.work(job)
@@ -170,30 +176,50 @@ def verdict(differences: np.ndarray, claim: Claim) -> str:
     return f"holds here{', but by less' if short else ''}: {found}"
 
 
-def measure(args: argparse.Namespace, name: str, pool: ProcessPoolExecutor | None) -> np.ndarray:
-    """(pairs, 2) test lwlrap of a claim's sides; of as many pairs as its interval takes."""
-    claim, pairs = CLAIMS[name], []
-    todo = [(rotation, seed) for seed in args.seeds for rotation in args.rotations]
-    at_once = max(1, args.processes // 2)
-    for start in range(0, len(todo), at_once):
-        if len(pairs) >= MIN_PAIRS:
-            differences = np.subtract(*np.transpose(pairs))
-            if interval(differences)[1] <= args.interval:
-                break
-        layouts = [
-            (make_layout(args, rotation, 0.4), seed) for rotation, seed in todo[start : start + at_once]
-        ]
-        sides = [(layout, seed, side) for layout, seed in layouts for side in (claim.choice, claim.other)]
-        if pool is None:
-            found = [work(args, side, layout, seed) for layout, seed, side in sides]
-        else:
-            runs = [pool.submit(work, args, side, layout, seed) for layout, seed, side in sides]
-            found = [run.result() for run in runs]
-        for (layout, seed), choice, other in zip(layouts, found[::2], found[1::2], strict=True):
-            if choice is not None and other is not None:
-                pairs.append((choice["lwlrap"], other["lwlrap"]))
-                print(f"{layout.name} seed {seed} {name}: {pairs[-1][0]:.4f} {pairs[-1][1]:.4f}", flush=True)
-    return np.array(pairs).reshape(-1, 2)
+def measure(
+    args: argparse.Namespace, pool: ProcessPoolExecutor | None, found: dict[str, list[tuple[float, float]]]
+) -> Iterator[None]:
+    """Adds a pair to each claim whose interval is still wide, rotation by rotation, seed by seed."""
+    for seed in args.seeds:
+        for rotation in args.rotations:
+            layout = make_layout(args, rotation, 0.4)
+            names = [name for name in args.claims if not is_told(args, found[name])]
+            scores = results_of(args, pool, names, layout, seed)
+            for name in names:
+                sides = CLAIMS[name].choice, CLAIMS[name].other
+                folders = [run_of(args, side, layout, seed).folder for side in sides]
+                if all(folder in scores for folder in folders):
+                    found[name].append((scores[folders[0]], scores[folders[1]]))
+                    choice, other = found[name][-1]
+                    print(f"{layout.name} seed {seed} {name}: {choice:.4f} {other:.4f}", flush=True)
+            yield
+
+
+def results_of(
+    args: argparse.Namespace,
+    pool: ProcessPoolExecutor | None,
+    names: Sequence[str],
+    layout: Layout,
+    seed: int,
+) -> dict[Path, float]:
+    """Test lwlrap by run's folder of all sides of the claims; a side that several share is trained once."""
+    sides = {
+        run_of(args, side, layout, seed).folder: side
+        for name in names
+        for side in (CLAIMS[name].choice, CLAIMS[name].other)
+    }
+    if args.report_only:
+        sides = {folder: side for folder, side in sides.items() if Run(folder).result() is not None}
+    if pool is None:
+        results = [work(args, side, layout, seed) for side in sides.values()]
+    else:
+        results = list(pool.map(partial(work, args, layout=layout, seed=seed), sides.values()))
+    return {folder: result["lwlrap"] for folder, result in zip(sides, results, strict=True)}
+
+
+def is_told(args: argparse.Namespace, pairs: Sequence[tuple[float, float]]) -> bool:
+    """Whether the interval of these pairs is as narrow as asked for."""
+    return len(pairs) >= MIN_PAIRS and interval(np.subtract(*np.transpose(pairs)))[1] <= args.interval
 
 
 def row_of(claim: Claim, scores: np.ndarray) -> dict[str, object]:
@@ -221,16 +247,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.set_defaults(rotations=[1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--claims", nargs="+", choices=list(CLAIMS), default=list(CLAIMS))
+    parser.add_argument("--labels", choices=["curated", "true"], default="curated", help="of which clips")
+    parser.add_argument("--features", help="front end of all runs, in place of the source's own")
     parser.add_argument("--interval", type=float, default=0.0, help="half the width that ends a claim early")
     parser.add_argument("--processes", type=int, default=1, help="runs at once")
     args = parser.parse_args(argv)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in args.claims}
     rows: list[dict[str, object]] = []
     spawned = get_context("spawn")
     with ProcessPoolExecutor(args.processes, spawned) if args.processes > 1 else nullcontext() as pool:
-        for name in args.claims:
-            scores = measure(args, name, pool)
-            if len(scores):
-                rows.append(row_of(CLAIMS[name], scores))
+        for _ in measure(args, pool, found):
+            rows = [row_of(CLAIMS[name], np.array(pairs)) for name, pairs in found.items() if pairs]
+            if rows:
                 write_table(args.work_dir / "claims.csv", pd.DataFrame(rows))
     print(f"\ntest lwlrap, mean and standard deviation over rotations and seeds, {CONFIDENCE:.0%} intervals")
     print_table([list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)] if rows else [])

@@ -1,15 +1,14 @@
 """The benchmark of claims: measured once and kept; its variants and verdicts by hand."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import claims
 import numpy as np
 import pandas as pd
 import pytest
-
-from ops import transforms
-from ops.transforms import Sample
 
 
 def test_a_claim_is_measured_and_kept(benchmark_flags, tmp_path, tiny, capsys):
@@ -22,17 +21,15 @@ def test_a_claim_is_measured_and_kept(benchmark_flags, tmp_path, tiny, capsys):
     assert len(list((tmp_path / "work/runs").glob("*/result.json"))) == 2
 
 
-def test_weighting_weighs():
-    first = Sample(np.ones(5, np.float32), np.array([1, 0], np.float32), "a")
-    second = Sample(np.full(2, 3, np.float32), np.array([0, 1], np.float32), "b")
-    draws = np.random.default_rng(0)
-    a = draws.uniform(0.4, 0.6)
-    weighted = claims.weighted_mixup(second, first, np.random.default_rng(0), "add")
-    np.testing.assert_allclose(weighted.labels, [a, 1 - a], rtol=1e-6)  # by length, not by order
-    with claims.mixing_by("weighted"):
-        assert transforms.or_mixup is claims.weighted_mixup and not transforms.Augmentation().can_draw_ahead
-    assert transforms.Augmentation().can_draw_ahead
-    assert transforms.or_mixup is not claims.weighted_mixup
+def test_claims_share_their_common_side_and_train_on_true_labels_where_told(
+    benchmark_flags, tmp_path, tiny, capsys
+):
+    claims.main([*benchmark_flags, "--labels=true", "--claims", "mixup", "masks", "frequency"])
+    assert capsys.readouterr().out.count("seed 0") == 3
+    runs = list((tmp_path / "work/runs").glob("*/experiments/*/config.json"))
+    assert len(runs) == 4  # three alternatives, one base
+    tables = {json.loads(run.read_text())["data"]["noisy_train_df"] for run in runs}
+    assert [Path(table).name for table in tables] == ["train_noisy_truth.csv"]
 
 
 HELPS = claims.Claim("", claims.BASE, claims.BASE)
@@ -66,7 +63,8 @@ def test_a_claim_ends_once_its_interval_is_narrow(monkeypatch, tmp_path, capsys,
     def score(args, side, layout, seed):
         return {"lwlrap": 0.9 if side == claims.BASE else 0.8 + spread * (seed % 2)}
 
-    monkeypatch.setattr(claims, "make_layout", lambda *_: SimpleNamespace(name="digits"))
+    layout = SimpleNamespace(name="digits")
+    monkeypatch.setattr(claims, "make_layout", lambda *_: layout)
     monkeypatch.setattr(claims, "work", score)
     flags = ["--data_script=x", f"--work_dir={tmp_path}", "--claims", "mixup", "--interval=0.01", "--seeds"]
     claims.main([*flags, *map(str, range(9))])
