@@ -147,6 +147,7 @@ class RecurrentPool(nn.Module):
     """(batch, channels, [features,] frames) -> (batch, 256): last hidden states of a bi-GRU of 128.
 
     depth: of the channels; what is behind it is padding, see networks.padding.
+    factor: so many frames become one before the GRU, their maximum; what is left over at the end is dropped.
     2D maps are averaged over their features first; LayerNorm runs over the channels of each frame.
     In float32 even under mixed precision: errors would add up over the frames. n_frames (batch,), on
     the CPU, says what mask says: to ask the mask would stall a GPU.
@@ -154,9 +155,9 @@ class RecurrentPool(nn.Module):
 
     HIDDEN = 128
 
-    def __init__(self, depth: int):
+    def __init__(self, depth: int, factor: int = 1):
         super().__init__()
-        self.depth = depth
+        self.depth, self.factor = depth, factor
         self.norm = nn.LayerNorm(depth)
         self.gru = nn.GRU(depth, self.HIDDEN, batch_first=True, bidirectional=True)
 
@@ -164,6 +165,9 @@ class RecurrentPool(nn.Module):
         if x.dim() == 4:
             x = x.mean(2)
         x = x[:, : self.depth]
+        if self.factor > 1:
+            x = nn.functional.max_pool1d(x, self.factor)
+            n_frames = None if n_frames is None else n_frames // self.factor
         with torch.autocast(x.device.type, enabled=False):
             x = self.norm(x.transpose(1, 2).to(self.norm.weight.dtype))  # (batch, frames, depth)
             if n_frames is None:

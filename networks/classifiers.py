@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from networks import graphs, padding
 from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool, frame_mask
 from ops.features import GRAMMAR, LogSpectrogram, parse_features
+from ops.spec_augment import hide_bands
 
 KINDS = {"1d": 1, "2d": 2}
 AGGREGATIONS = ("max", "rnn")
@@ -42,6 +43,7 @@ class NetworkConfig:
         aggregation_type: "max" or "rnn".
         output_dropout: probability before the last layer.
         frequency_encoding: 2D only: a second input channel, -1 at the lowest feature to 1.
+        pool_before_rnn: with "rnn": the frames of all blocks are pooled to those of the last one first.
     """
 
     kind: str
@@ -61,6 +63,11 @@ class NetworkConfig:
     frequency_encoding: bool = _option(
         "leave out the input channel that tells the height of each feature", True, kinds=("2d",)
     )
+    pool_before_rnn: bool = _option(
+        "with rnn: pool all blocks' frames to as few as the last one's first, so that no recurrent network "
+        "walks over hundreds",
+        False,
+    )
 
     def __post_init__(self):
         spec = parse_features(self.features)
@@ -76,6 +83,11 @@ class NetworkConfig:
                 f"0 to {self.num_conv_blocks - 1} (blocks are counted from 0)",
             ),
             (self.aggregation_type in AGGREGATIONS, "aggregation_type", f"one of {AGGREGATIONS}"),
+            (
+                not self.pool_before_rnn or self.aggregation_type == "rnn",
+                "pool_before_rnn",
+                "an aggregation_type of rnn with it",
+            ),
             (0 <= self.output_dropout < 1, "output_dropout", "0 or more and less than 1"),
         ]
         for valid, name, expected in checks:
@@ -126,7 +138,8 @@ class Classifier(nn.Module):
             self.aggregations = nn.ModuleList(GlobalMaxPool(depth) for depth in supervised)
             width = sum(supervised)
         else:
-            self.aggregations = nn.ModuleList(RecurrentPool(depth) for depth in supervised)
+            factors = [2**k if config.pool_before_rnn else 1 for k in reversed(range(len(supervised)))]
+            self.aggregations = nn.ModuleList(map(RecurrentPool, supervised, factors))
             width = 2 * RecurrentPool.HIDDEN * len(supervised)
         self.head = nn.Sequential(
             BatchNorm1d(width),
@@ -157,8 +170,12 @@ class Classifier(nn.Module):
         """From now on training passes on a GPU are CUDA graphs, see networks.graphs."""
         self.classify = graphs.GraphedTraining(self, autocast_type)
 
-    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.classify(*self.extract_features(signal, lengths))
+    def forward(self, signal: Tensor, lengths: Tensor | None = None, bands: Tensor | None = None) -> Tensor:
+        """bands: of each clip's spectrogram, to hide in training, see ops.spec_augment."""
+        features, n_frames = self.extract_features(signal, lengths)
+        if bands is not None:
+            features = hide_bands(features, n_frames, bands)
+        return self.classify(features, n_frames)
 
     def extract_features(self, signal: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Returns features (batch, features, frames) and the frames of each clip (None: all)."""

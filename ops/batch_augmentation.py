@@ -26,7 +26,7 @@ def to_device(batch: dict, device: torch.device) -> dict:
     lengths (batch,) int64 stay on the CPU.
     """
     moved = dict(batch)
-    for name in ("signal", "segments", "labels", "weights"):
+    for name in ("signal", "segments", "labels", "weights", "bands"):
         if isinstance(batch.get(name), Tensor):
             moved[name] = batch[name].to(device, non_blocking=True)
     if "segments" in moved:

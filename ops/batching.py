@@ -78,7 +78,8 @@ def pad_collate(samples: list[tuple[int, Sample | DataError]]) -> dict:
     """(index, sample) pairs -> one batch, audio zero-padded at the end to the longest.
 
     Returns a dict: signal (batch, samples) float32, lengths (batch,) int64, labels (batch, classes)
-    or None, weights (batch,) float32 or None where all are 1, index (batch,) int64, fnames list, and
+    or None, weights (batch,) float32 or None where all are 1, bands (batch, 2, n, 2) of ops.spec_augment
+    or None where none is hidden, index (batch,) int64, fnames list, and
     errors: the DataErrors of unreadable clips, which are left out of everything else. (An exception in
     a worker would arrive as a traceback.)
     """
@@ -95,7 +96,7 @@ def collate_draws(samples: list[tuple[int, Sample | DataError]]) -> dict:
 
     Returns a dict: segments (samples,) float32, each clip followed by its partner where it has one;
     sizes, each clip's own samples; draws, without the partners' audio, partner_sizes in its place (0:
-    none); and labels, weights, index, fnames and errors as pad_collate gives them.
+    none); and labels, weights, bands, index, fnames and errors as pad_collate gives them.
     """
     described, good = _describe(samples)
     pairs = [(sample.audio, sample.draw.partner) for sample in good]
@@ -110,17 +111,25 @@ def collate_draws(samples: list[tuple[int, Sample | DataError]]) -> dict:
 
 
 def _describe(samples: list[tuple[int, Sample | DataError]]) -> tuple[dict, list[Sample]]:
-    """A batch but for its audio (labels, weights, index, fnames, errors), and its readable samples."""
+    """A batch but for its audio (labels, weights, bands, index, fnames, errors), and its readable samples."""
     errors = [(index, sample) for index, sample in samples if isinstance(sample, DataError)]
     good = [(index, sample) for index, sample in samples if not isinstance(sample, DataError)]
     labels = [sample.labels for _, sample in good]
     known = bool(labels) and all(label is not None for label in labels)
     weights = [sample.weight for _, sample in good]
+    bands = [sample.bands for _, sample in good]
     described = {
         "labels": torch.from_numpy(np.stack(labels)) if known else None,
         "weights": torch.tensor(weights) if any(weight != 1 for weight in weights) else None,
+        "bands": _stack_bands(bands) if any(x is not None for x in bands) else None,
         "index": torch.tensor([index for index, _ in good], dtype=torch.long),
         "fnames": [sample.fname for _, sample in good],
         "errors": errors,
     }
     return described, [sample for _, sample in good]
+
+
+def _stack_bands(bands: list[np.ndarray | None]) -> torch.Tensor:
+    """(batch, 2, n, 2), of samples without bands those of no width."""
+    nothing = np.zeros_like(next(x for x in bands if x is not None))
+    return torch.from_numpy(np.stack([nothing if x is None else x for x in bands]))

@@ -74,7 +74,8 @@ class AugmentationDraw:
 class Sample:
     """audio (samples,) float32 in [-1, 1]; labels (classes,) multi-hot float32, or None; loss weight.
 
-    A draw, where there is one, is still to be applied to the audio; the labels are final.
+    A draw, where there is one, is still to be applied to the audio; the labels are final. bands, those of
+    ops.spec_augment, are hidden in the spectrogram; None: none.
     """
 
     audio: np.ndarray
@@ -83,3 +84,4 @@ class Sample:
     is_noisy: bool = False
     weight: float = 1.0
     draw: AugmentationDraw | None = None
+    bands: np.ndarray | None = None

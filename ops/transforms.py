@@ -18,6 +18,7 @@ from ops.effects.sox import apply_sox
 from ops.effects.sox import missing_effects_engine as missing_effects_engine  # for those who ask here
 from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample, mix_factors
 from ops.sampling import SAMPLE_RATE
+from ops.spec_augment import draw_bands
 
 CHUNK_SECONDS = 0.5
 SILENCED_FRACTION = 0.25
@@ -111,7 +112,7 @@ EFFECTS: dict[str, Callable[[np.ndarray, EffectsDraw], np.ndarray]] = {"sox": ap
 
 @dataclass(frozen=True)
 class Augmentation:
-    """MixUp, effects, chunk shuffling and silencing, each with its probability, in this order.
+    """MixUp, effects, chunk shuffling, silencing and SpecAugment, each with its probability, in this order.
 
     Called, it augments a sample; `draw` draws the same numbers and leaves the audio as it is.
     """
@@ -122,6 +123,7 @@ class Augmentation:
     p_shuffle: float = 0.0
     p_silence: float = 0.0
     mixup: str = "add"
+    p_spec_augment: float = 0.0
 
     @property
     def can_draw_ahead(self) -> bool:
@@ -144,7 +146,7 @@ class Augmentation:
             audio = shuffle_chunks(audio, draw_order(len(audio), rng), chunk_samples())
         if rng.random() < self.p_silence:
             audio = silence(audio, *draw_silence(len(audio), rng))
-        return replace(sample, audio=audio)
+        return replace(sample, audio=audio, bands=self._draw_bands(rng))
 
     def draw(
         self,
@@ -169,4 +171,7 @@ class Augmentation:
             drawn |= {"order": draw_order(n_samples, rng), "chunk_samples": chunk_samples()}
         if rng.random() < self.p_silence:
             drawn["silenced"] = draw_silence(n_samples, rng)
-        return replace(sample, draw=AugmentationDraw(**drawn))
+        return replace(sample, draw=AugmentationDraw(**drawn), bands=self._draw_bands(rng))
+
+    def _draw_bands(self, rng: np.random.Generator) -> np.ndarray | None:
+        return draw_bands(rng) if rng.random() < self.p_spec_augment else None

@@ -31,6 +31,25 @@ def test_padding_does_not_change_logits(kind, aggregation, features):
     torch.testing.assert_close(batch, alone, rtol=1e-4, atol=1e-4)
 
 
+@each_kind
+def test_pooling_before_the_rnn_keeps_clips_independent_and_frames_few(kind):
+    model = trained(tiny(kind, "rnn", num_conv_blocks=3, start_deep_supervision_on=0, pool_before_rnn=True))
+    clips, walked = clips_of(300, 9000, 4001, 1, 1024, 897, 6500), []
+    for pool in model.aggregations:
+        pool.gru.register_forward_pre_hook(lambda _, given: walked.append(given[0]))
+    with torch.no_grad():
+        alone = torch.cat([model(clip[None]) for clip in clips])
+        frames = [x.shape[1] for x in walked]
+        assert frames == [n for n in frames[::3] for _ in range(3)]  # of all blocks as of the last
+        torch.testing.assert_close(model(*padded(clips)), alone, rtol=1e-4, atol=1e-4)
+        assert (alone[:-1] - alone[1:]).abs().amax(1).min() > 0.01
+
+
+def test_pooling_before_a_maximum_is_a_mistake():
+    with pytest.raises(ValueError, match="pool_before_rnn: expected an aggregation_type of rnn"):
+        tiny("2d", "max", pool_before_rnn=True)
+
+
 @each_aggregation
 @each_kind
 def test_samples_behind_a_clips_length_are_not_heard(kind, aggregation):

@@ -161,6 +161,13 @@ class TrainConfig:
     p_silence: float = option(
         "probability of silencing a quarter of the clip", 0.0, low=0, high=1, group="augmentation"
     )
+    p_spec_augment: float = option(
+        "probability of SpecAugment: two bands of frequency and two of time hidden in the spectrogram",
+        0.0,
+        low=0,
+        high=1,
+        group="augmentation",
+    )
     switch_off_augmentations_on: int = option(
         "epoch, counted from 0, from which on there is no augmentation", 20, low=0, group="augmentation"
     )

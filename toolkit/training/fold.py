@@ -272,7 +272,13 @@ def _training_batches(job: FoldJob) -> tuple[BatchLoader, TrainingBatches]:
     config = job.experiment.config
     train = config.train
     augmentation = Augmentation(
-        train.p_mixup, train.p_aug, train.effects, train.p_shuffle, train.p_silence, train.mixup
+        train.p_mixup,
+        train.p_aug,
+        train.effects,
+        train.p_shuffle,
+        train.p_silence,
+        train.mixup,
+        train.p_spec_augment,
     )
     dataset = TrainingDataset(
         job.clips.training,

@@ -64,7 +64,7 @@ class Recipe:
 
 
 class Batches(Protocol):
-    """What is left of an epoch, on the device: dicts of signal, lengths, labels, fnames, perhaps weights."""
+    """What is left of an epoch, on the device: dicts of ops.batching.pad_collate."""
 
     order: TrainingBatches
 
@@ -209,7 +209,7 @@ class Trainer:
         weighted = () if batch.get("weights") is None else (batch["weights"],)
         with training_batch(self.network, self.model, n_clips, group_ended):
             if n_own:
-                logits = self.network(batch["signal"], batch["lengths"])
+                logits = self.network(batch["signal"], batch["lengths"], batch.get("bands"))
                 loss = self.recipe.loss_fn(logits, labels, *weighted)
             else:  # the others wait for this process's gradient: it is zero
                 logits = self.network(torch.zeros(1, SAMPLE_RATE, device=self.device), None)[:0]
