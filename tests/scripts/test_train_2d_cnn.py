@@ -140,6 +140,7 @@ def test_all_augmentations_and_worker_counts_give_the_same_run(toy, training_fla
         "effects": effects,
         "p_shuffle": 0.5,
         "p_silence": 0.5,
+        "p_spec_augment": 0.5,
         "switch_off_augmentations_on": 1,
         "output_dropout": 0.5,
         "epochs": 3,

@@ -36,7 +36,14 @@ def test_run_augmented_on_the_device_ends_the_same_stopped_or_not_with_any_worke
     zygote, full_flags, tmp_path
 ):
     """Effects in torch, shuffling and silence: all that was drawn travels with the batch."""
-    on = {"epochs": 2, "p_aug": 0.75, "effects": "torch", "p_shuffle": 0.3, "p_silence": 0.3}
+    on = {
+        "epochs": 2,
+        "p_aug": 0.75,
+        "effects": "torch",
+        "p_shuffle": 0.3,
+        "p_silence": 0.3,
+        "p_spec_augment": 0.5,
+    }
     assert zygote.run(full_flags("reference", "--folds", "0", **on)) == 0, zygote.output()
     pid = zygote.start(full_flags("stopped", "--folds", "0", num_workers=2, **on))
     deadline = time.monotonic() + 60
