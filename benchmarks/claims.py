@@ -29,6 +29,7 @@ from scipy import stats
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from real_runs import (  # noqa: E402
+    EVEN,
     Layout,
     Run,
     add_arguments,
@@ -182,7 +183,7 @@ def measure(
     """Adds a pair to each claim whose interval is still wide, rotation by rotation, seed by seed."""
     for seed in args.seeds:
         for rotation in args.rotations:
-            layout = make_layout(args, rotation, 0.4)
+            layout = make_layout(args, rotation, EVEN)
             names = [name for name in args.claims if not is_told(args, found[name])]
             scores = results_of(args, pool, names, layout, seed)
             for name in names:

@@ -2,12 +2,14 @@
 """What noisy clips are worth on real recordings, by method: test lwlrap, and the oracle's gain recovered.
 
     python benchmarks/noisy.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/noisy \\
-        --rotations 1 2 3 4 --seeds 0 1 --label_noise 0.2 0.4 0.6
+        --rotations 1 2 3 4 --seeds 0 1 --noise even_0.4 pairs_0.4 open_0.4 missing_0.4 fsd
 
-Every run's result stays in --work_dir under its settings: stopped or killed, the same command goes on
-where it was; other processes may take other rotations or seeds of the same --work_dir. The oracle trains
-on the true labels of the noisy clips. A layout whose oracle gain is under three standard errors is left
-out of the share.
+The kinds of noise are those of benchmarks/label_noise.py; with --mismatch noisy clips sound as if recorded
+elsewhere (benchmarks/elsewhere.py). Every run's result stays in --work_dir under its settings: stopped or
+killed, the same command goes on where it was; other processes may take other rotations or seeds of the same
+--work_dir. The oracle trains on the true labels of the noisy clips, without those that hold none of the
+classes. Methods called _x2 blend two trainings as ours does. A layout whose oracle gain is under three
+standard errors is left out of the share.
 """
 
 import argparse
@@ -22,33 +24,39 @@ import numpy as np
 import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
+from label_noise import parse_noise  # noqa: E402
 from real_runs import (  # noqa: E402
     Layout,
     Run,
     add_arguments,
-    bootstrap_error,
     make_layout,
     spelled,
+    steps_of,
     submission_of,
     test_scores,
     train,
     training_flags,
 )
+from shares import margins, references, score_row, telling_layouts  # noqa: E402
 
 import run_noisy_rounds  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
+from toolkit.prediction.blending import write_blend  # noqa: E402
+from toolkit.runs.experiment import Experiment  # noqa: E402
 
 
 @dataclass(frozen=True)
 class Method:
     """Noisy clips with their labels as they are, "given" or the "truth", or rounds; or neither.
 
-    A round's {0.3} means 0.3 of the noisy clips.
+    A round's {0.3} means 0.3 of the noisy clips. blend_of: in place of these, two trainings of another
+    method blended: its last two rounds, or where it has none those of two seeds.
     """
 
     labels: str | None = None
     rounds: tuple[str, ...] = ()
     flags: dict = field(default_factory=dict)
+    blend_of: str | None = None
 
 
 SHARED = {"share_noisy": True}
@@ -67,7 +75,8 @@ METHODS = {
     ),
     "ours": Method(rounds=OURS, flags=OUR_FLAGS),
     "oracle": Method("truth", flags=SHARED),
-    # Parts and relatives of the two.
+    **{f"{name}_x2": Method(blend_of=name) for name in ("curated", "all", "published", "oracle")},
+    # Parts and relatives of ours and the published rounds.
     "ours_warm": Method(rounds=OURS, flags={**OUR_FLAGS, "warm_start": True}),
     "ours_self_scored": Method(rounds=OURS, flags={"blend_rounds": 2, **SHARED}),
     "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
@@ -82,7 +91,9 @@ METHODS = {
     "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags=SHARED_LAST),
     "curated_zlpr": Method(flags={"loss": "zlpr"}),  # see benchmarks/thresholds.py
 }
-HEADLINE = ["curated", "all", "published", "ours", "oracle"]
+HEADLINE = ["curated_x2", "all_x2", "published_x2", "ours", "oracle_x2"]
+DEFAULT_NOISE = ("even_0.2", "even_0.4", "even_0.6")
+SECOND_SEED = 1000  # of a blend's second training, after the first one's
 QUALITY = ["noisy_clips", "kept_precision", "kept_recall", "label_precision", "label_recall"]
 
 
@@ -99,20 +110,34 @@ def settings_of(args: argparse.Namespace, name: str, seed: int) -> dict:
 
 def run_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> Run:
     method = METHODS[name]
-    given = method.rounds or method.labels == "given"
-    noise = f"noise_{layout.label_noise:g}-" if given else ""
-    settings = [noise, method.labels, method.rounds, settings_of(args, name, seed)]
+    noise = noise_of(METHODS[method.blend_of or name], layout)
+    if method.blend_of:
+        settings = [noise, "blend", run_of(args, method.blend_of, layout, seed).folder.name]
+    else:
+        settings = [noise, method.labels, method.rounds, settings_of(args, name, seed)]
     return Run.of(args, f"{noise}{name}-seed_{seed}", layout, settings)
+
+
+def noise_of(method: Method, layout: Layout) -> str:
+    """What a method's result depends on, of the noise and its clips: the oracle's labels are right."""
+    if method.labels is None and not method.rounds:
+        return "open-" if layout.noise.open else ""
+    elsewhere = "elsewhere-" if layout.mismatch else ""
+    if method.labels == "truth" and not layout.noise.open:
+        return elsewhere
+    return f"noise_{layout.noise.key}-{elsewhere}"
 
 
 def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict:
     """Runs a method on a layout, or what is left of it; returns its result."""
     method, run = METHODS[name], run_of(args, name, layout, seed)
+    if method.blend_of:
+        return blend(args, name, layout, seed)
     flags = [*layout.flags(), *spelled(settings_of(args, name, seed))]
-    noisy_dir = f"--noisy_train_data_dir={layout.folder / 'train_noisy'}"
+    noisy_dir = f"--noisy_train_data_dir={layout.noisy_dir}"
 
     def plain() -> dict:
-        table = {"given": layout.noisy_df, "truth": layout.truth_df}.get(method.labels)
+        table = {"given": layout.noisy_df, "truth": layout.oracle_df}.get(method.labels)
         noisy = [f"--noisy_train_df={table}", noisy_dir] if table else []
         experiments = run.folder / "experiments"
         # The label of round 0, so that rounds find the run on curated clips done.
@@ -132,7 +157,29 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
         final = test_scores(layout, run.folder / "rounds" / "submission.csv")
         return {**final, "rounds": json.loads(table.to_json(orient="records"))}
 
-    return run.work(rounds if method.rounds else plain)
+    return run.work(lambda: {**(rounds if method.rounds else plain)(), "steps": steps_of(run.folder)})
+
+
+def blend(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict:
+    """Two trainings of a method blended as the last rounds of ours are."""
+    member = METHODS[name].blend_of
+    seeds = [seed] if METHODS[member].rounds else [seed, seed + SECOND_SEED]
+    found = [work(args, member, layout, other) for other in seeds]
+    folders = [run_of(args, member, layout, other).folder for other in seeds]
+    run = run_of(args, name, layout, seed)
+
+    def job() -> dict:
+        if METHODS[member].rounds:
+            names = pd.read_csv(folders[0] / "rounds" / "rounds.csv")["experiment"].tolist()[-2:]
+            paths = [folders[0] / "rounds" / "experiments" / experiment for experiment in names]
+        else:
+            paths = [path for folder in folders for path in (folder / "experiments").iterdir()]
+        submission = run.folder / "submission.csv"
+        write_blend([Experiment.load(path) for path in paths], submission)
+        steps = sum(steps_of(folder) for folder in folders)
+        return {**test_scores(layout, submission), "rounds": found[0]["rounds"], "steps": steps}
+
+    return run.work(job)
 
 
 def mode_of(mode: str, layout: Layout) -> str:
@@ -153,84 +200,35 @@ def borrow_round_0(args: argparse.Namespace, layout: Layout, seed: int, experime
     temporary.rename(experiments)
 
 
-def error(values: list[float]) -> float:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-
-
-def telling_layouts(results: dict, label_noise: float, seeds: list[int]) -> tuple[list[int], list[str]]:
-    """Rotations whose oracle gain is at least three standard errors, and a sentence on each of the others.
-
-    The error is that of the test clips (bootstrap) or of the seeds, whichever is larger.
-    """
-    telling, left_out = [], []
-    for rotation in sorted({r for r, noise, _, _ in results if noise == label_noise}):
-        pairs = [
-            (results[rotation, label_noise, seed, "curated"], results[rotation, label_noise, seed, "oracle"])
-            for seed in seeds
-            if {(rotation, label_noise, seed, name) for name in ("curated", "oracle")} <= set(results)
-        ]
-        if not pairs:
-            continue
-        gains = [oracle["lwlrap"] - curated["lwlrap"] for curated, oracle in pairs]
-        of_clips = float(np.mean([bootstrap_error(*pair) for pair in pairs]))
-        spread = max(of_clips, error(gains) if len(gains) > 1 else 0.0)
-        if np.mean(gains) >= 3 * spread:
-            telling.append(rotation)
-        else:
-            left_out.append(
-                f"rotation {rotation} is left out: the oracle gains {np.mean(gains):.3f}, under three "
-                f"standard errors ({spread:.3f} each)"
-            )
-    return telling, left_out
-
-
-def recovered(curated: np.ndarray, method: np.ndarray, oracle: np.ndarray) -> tuple[float, float]:
-    """(method - curated) / (oracle - curated) of the means over pairs, and its jackknife standard error."""
-    gain, most = method - curated, oracle - curated
-    share = gain.sum() / most.sum()
-    n = len(gain)
-    if n < 2:
-        return float(share), float("nan")
-    without = (gain.sum() - gain) / (most.sum() - most)
-    return float(share), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
-
-
 def report(args: argparse.Namespace, results: dict) -> None:
-    for label_noise in args.label_noise:
-        print(f"\n{args.source}, {label_noise:.0%} of the noisy labels wrong")
-        telling, left_out = telling_layouts(results, label_noise, args.seeds)
+    elsewhere = ", noisy clips as if recorded elsewhere" * args.mismatch
+    for noise in dict.fromkeys(noise.name for noise in args.noise):
+        print(f"\n{args.source}, label noise {noise}{elsewhere}")
+        telling, left_out = telling_layouts(results, noise, args.seeds)
         for sentence in left_out:
             print(sentence)
-        rows = [["method", "runs", "test lwlrap", "gain recovered", "standard error", "pairs"]]
+        print("gain recovered: between {} and {}".format(*references(results)))
+        rows = [["method", "runs", "test lwlrap", "gain recovered", "standard error", "pairs", "steps"]]
         quality = [["method", "round", "mode", *QUALITY, "test_lwlrap"]]
         for name in args.methods:
-            found = {key: run for key, run in results.items() if key[1] == label_noise and key[3] == name}
+            found = {key: run for key, run in results.items() if key[1] == noise and key[3] == name}
             if not found:
                 continue
+            steps = f"{np.mean([run.get('steps', np.nan) for run in found.values()]):.0f}"
             scores = {key[:3]: run["lwlrap"] for key, run in found.items()}
-            rows.append(score_row(name, scores, results, telling))
+            rows.append([*score_row(name, scores, results, telling), steps])
             for back in range(METHODS[name].flags.get("blend_rounds", 0), 0, -1):
                 alone = {key[:3]: run["rounds"][-back]["test_lwlrap"] for key, run in found.items()}
                 mode = METHODS[name].rounds[-back].partition("_")[0]
-                rows.append(score_row(f"{name}, {mode} of the end alone", alone, results, telling))
+                label = f"{name}, {mode} of the end alone"
+                rows.append([*score_row(label, alone, results, telling), steps])
             quality += quality_rows(name, [run["rounds"] for run in found.values()])
         print_table(rows)
+        for sentence in margins(noise, args.methods, results, telling):
+            print(sentence)
         if len(quality) > 1:
             print("\nround by round, means: kept clips and labels against the truth")
             print_table(quality)
-
-
-def score_row(name: str, scores: dict[tuple, float], results: dict, telling: list[int]) -> list[str]:
-    """Mean lwlrap over (rotation, label noise, seed), and the share recovered where the layouts tell it."""
-    triples = [
-        [results[*key, "curated"]["lwlrap"], score, results[*key, "oracle"]["lwlrap"]]
-        for key, score in scores.items()
-        if key[0] in telling and all((*key, other) in results for other in ("curated", "oracle"))
-    ]
-    share, spread = recovered(*np.array(triples).T) if triples else (np.nan, np.nan)
-    values = list(scores.values())
-    cells = [f"{np.mean(values):.3f} +- {error(values):.3f}", f"{share:.1%}", f"{spread:.1%}"]
-    return [name, str(len(values)), *cells, str(len(triples))]
 
 
 def quality_rows(name: str, runs: list[list[dict]]) -> list[list[str]]:
@@ -248,32 +246,50 @@ def quality_rows(name: str, runs: list[list[dict]]) -> list[list[str]]:
     return rows
 
 
-def main(argv: list[str] | None = None) -> None:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add_arguments(parser)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--label_noise", type=float, nargs="+", default=[0.2, 0.4, 0.6])
+    parser.add_argument(
+        "--noise",
+        "--label_noise",
+        type=parse_noise,
+        nargs="+",
+        default=[parse_noise(text) for text in DEFAULT_NOISE],
+        help="even_, pairs_, open_ or missing_<rate>, or fsd; a rate alone is even",
+    )
+    parser.add_argument("--mismatch", action="store_true", help="noisy clips as if recorded elsewhere")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=HEADLINE)
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     results = {}
-    for label_noise in args.label_noise:
+    for noise in args.noise:
         for rotation in args.rotations:
-            layout = make_layout(args, rotation, label_noise)
+            layout = make_layout(args, rotation, noise, args.mismatch)
             for seed in args.seeds:
                 # The run on curated clips first: the rounds begin with it.
-                for name in sorted(args.methods, key=lambda name: name != "curated"):
-                    found = run_of(args, name, layout, seed).result()
-                    if found is None and not args.report_only:
-                        found = work(args, name, layout, seed)
-                        print(
-                            f"{layout.name} noise {label_noise:g} seed {seed} {name}: {found['lwlrap']:.4f}",
-                            flush=True,
-                        )
+                for name in sorted(args.methods, key=lambda name: not name.startswith("curated")):
+                    found = result_of(args, name, layout, seed)
                     if found is not None:
-                        results[rotation, label_noise, seed, name] = found
+                        results[rotation, noise.name, seed, name] = found
     report(args, results)
+
+
+def result_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict | None:
+    """A run's result, trained for unless it is there; None where it is not and nothing is to be trained."""
+    run = run_of(args, name, layout, seed)
+    found = run.result()
+    if found is None:
+        if args.report_only:
+            return None
+        found = work(args, name, layout, seed)
+        print(f"{layout.name} {layout.noise.name} seed {seed} {name}: {found['lwlrap']:.4f}", flush=True)
+    return found if "steps" in found else {**found, "steps": steps_of(run.folder)}  # an older one
 
 
 if __name__ == "__main__":

@@ -18,14 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+from elsewhere import copy_elsewhere  # noqa: E402
+from label_noise import Labels, Noise, classes_outside, draw_noise, parse_noise, within  # noqa: E402
+
 import create_class_map  # noqa: E402
 import train_2d_cnn  # noqa: E402
 from ops.metrics import lrap_per_clip  # noqa: E402
 from ops.samples import MIXUPS  # noqa: E402
-from toolkit.clips.labels import encode_labels, load_class_map  # noqa: E402
-from toolkit.clips.tables import read_table  # noqa: E402
+from toolkit.clips.cells import join_labels  # noqa: E402
+from toolkit.clips.labels import class_index, encode_labels, load_class_map  # noqa: E402
+from toolkit.clips.tables import read_table, write_table  # noqa: E402
+from toolkit.rounds.report import label_sets  # noqa: E402
+from toolkit.runs.checkpoints import load_checkpoint  # noqa: E402
 from toolkit.runs.predictions import read_predictions  # noqa: E402
 from toolkit.system.files import write_json  # noqa: E402
 from toolkit.system.interruption import Interrupted  # noqa: E402
@@ -37,55 +44,92 @@ PARTS = {
 }
 
 
+EVEN = parse_noise("even_0.4")  # of a layout that other noise is drawn for
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A data set in the competition's form: which folds are what, and how many labels are wrong.
+    """A data set in the competition's form: which folds are what, and how labels are wrong.
 
-    The clips of a rotation, and their true labels, are the same whatever the label noise.
+    The clips of a rotation, and their true labels, are the same whatever the label noise, but where classes
+    leave the class map. folder holds the sound; mismatch: noisy clips as if recorded elsewhere.
     """
 
     source: str
     rotation: int
-    label_noise: float
+    noise: Noise
     folder: Path
+    per_class: int | None = None
+    mismatch: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.source}-rotation_{self.rotation}"
+        few = f"-{self.per_class}_a_class" if self.per_class else ""
+        return f"{self.source}-rotation_{self.rotation}{few}"
+
+    @property
+    def tables(self) -> Path:
+        """Where the tables of curated and test clips and the class map are."""
+        return self.folder / "open" if self.noise.open else self.folder
 
     @property
     def noisy_df(self) -> Path:
-        return self.folder / f"train_noisy_{self.label_noise:g}.csv"
+        return self.folder / f"train_noisy_{self.noise.key}.csv"
 
     @property
     def truth_df(self) -> Path:
-        return self.folder / "train_noisy_truth.csv"
+        """True labels within the class map of all noisy clips."""
+        return self.folder / f"train_noisy_truth{f'_{self.noise.key}' if self.noise.open else ''}.csv"
+
+    @property
+    def oracle_df(self) -> Path:
+        """The same without the clips that hold none of the classes."""
+        return self.folder / f"train_noisy_oracle_{self.noise.key}.csv" if self.noise.open else self.truth_df
+
+    @property
+    def noisy_dir(self) -> Path:
+        return self.folder / ("train_noisy_elsewhere" if self.mismatch else "train_noisy")
 
     @property
     def n_noisy(self) -> int:
-        return len(read_table(self.truth_df, ["fname"]))
+        return len(read_table(self.noisy_df, ["fname"]))
 
     def flags(self) -> list[str]:
         """Training flags: curated and test clips."""
         return [
-            f"--train_df={self.folder / 'train_curated.csv'}",
+            f"--train_df={self.tables / 'train_curated.csv'}",
             f"--train_data_dir={self.folder / 'train_curated'}",
-            f"--classmap={self.folder / 'classmap.json'}",
+            f"--classmap={self.tables / 'classmap.json'}",
             f"--test_data_dir={self.folder / 'test'}",
-            f"--sample_submission={self.folder / 'sample_submission.csv'}",
+            f"--sample_submission={self.tables / 'sample_submission.csv'}",
         ]
 
 
-def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> Layout:
-    """Makes the layout's folder, or adds its noisy table, unless it is there; whole or not at all."""
-    name = f"{args.source}-{rotation}-{args.p_two:g}"
-    layout = Layout(args.source, rotation, label_noise, args.work_dir / "layouts" / name)
-    if layout.noisy_df.exists():
-        return layout
-    parts = PARTS[args.source]
+def make_layout(args: argparse.Namespace, rotation: int, noise: Noise, mismatch: bool = False) -> Layout:
+    """Makes the layout's folder, or adds its noisy table and clips, unless they are there; whole or not."""
+    per_class = args.curated_per_class
+    few = f"-{per_class}_a_class" if per_class else ""
+    name = f"{args.source}-{rotation}-{args.p_two:g}{few}"
+    layout = Layout(
+        args.source, rotation, noise, args.work_dir / "layouts" / name, per_class, mismatch=mismatch
+    )
+    if not layout.noisy_df.exists():
+        if noise.even:
+            _lay_out(args, layout)
+        else:
+            make_layout(args, rotation, EVEN)
+            _draw_tables(layout)
+    if not layout.noisy_dir.exists():
+        copy_elsewhere(layout.folder / "train_noisy", layout.noisy_dir, rotation)
+    return layout
+
+
+def _lay_out(args: argparse.Namespace, layout: Layout) -> None:
+    """The data script's folder with even noise."""
+    parts, name = PARTS[args.source], layout.folder.name
 
     def folds(part: str) -> list[str]:
-        return [str((ord(letter) - ord("A") + rotation - 1) % 4 + 1) for letter in parts[part]]
+        return [str((ord(letter) - ord("A") + layout.rotation - 1) % 4 + 1) for letter in parts[part]]
 
     temporary = layout.folder.with_name(f"{name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -93,9 +137,10 @@ def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> 
     command = [sys.executable, str(args.data_script), str(temporary), "--source", args.source]
     for part in ("curated", "noisy", "test"):
         command += [f"--{part}", *folds(part)]
-    if parts["per_class"]:
-        command += ["--curated_per_class", str(parts["per_class"])]
-    command += ["--label_noise", f"{label_noise:g}", "--p_two", f"{args.p_two:g}"]
+    per_class = layout.per_class or parts["per_class"]
+    if per_class:
+        command += ["--curated_per_class", str(per_class)]
+    command += ["--label_noise", f"{layout.noise.even:g}", "--p_two", f"{args.p_two:g}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with contextlib.redirect_stdout(io.StringIO()):
         create_class_map.main(
@@ -109,7 +154,30 @@ def make_layout(args: argparse.Namespace, rotation: int, label_noise: float) -> 
         shutil.rmtree(temporary)
     else:
         os.replace(temporary, layout.folder)
-    return layout
+
+
+def _draw_tables(layout: Layout) -> None:
+    """The tables of noise that the data script does not know, from its true labels; the noisy one last."""
+    classes = list(load_class_map(layout.folder / "classmap.json"))
+    truth = label_sets(layout.folder / "train_noisy_truth.csv")
+    drawn = draw_noise(truth, classes, layout.noise, layout.rotation)
+    if layout.noise.open:
+        in_map = sorted(set(classes) - classes_outside(classes))
+        layout.tables.mkdir(exist_ok=True)
+        for name in ("train_curated.csv", "test_truth.csv"):
+            kept = within(label_sets(layout.folder / name), in_map)
+            _write_labels(layout.tables / name, kept)
+        submission = pd.DataFrame({"fname": sorted(kept)}).assign(**dict.fromkeys(in_map, 0))
+        write_table(layout.tables / "sample_submission.csv", submission)
+        write_json(layout.tables / "classmap.json", class_index(in_map))
+        _write_labels(layout.truth_df, drawn.truth)
+        _write_labels(layout.oracle_df, within(drawn.truth, in_map))
+    _write_labels(layout.noisy_df, drawn.noisy)
+
+
+def _write_labels(table: Path, labels: Labels) -> None:
+    rows = [(fname, join_labels(sorted(names))) for fname, names in sorted(labels.items())]
+    write_table(table, pd.DataFrame(rows, columns=["fname", "labels"]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +186,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work_dir", type=Path, required=True, help="layouts, runs and results; reused")
     parser.add_argument("--source", choices=sorted(PARTS), default="digits")
     parser.add_argument("--rotations", type=int, nargs="+", default=[1, 2, 3, 4], choices=[1, 2, 3, 4])
+    parser.add_argument("--curated_per_class", type=int, help="at most; without it 10 digits, all of esc10")
     parser.add_argument("--p_two", type=float, default=0.2, help="share of clips with a second sound")
     parser.add_argument("--epochs", type=int, default=16, help="of runs with noisy clips")
     parser.add_argument("--curated_epochs", type=int, default=60, help="of runs on curated clips alone")
@@ -214,6 +283,11 @@ def submission_of(experiment: Path) -> Path:
     return experiment / "predictions" / "submission.csv"
 
 
+def steps_of(folder: Path) -> int:
+    """Optimizer steps of all trainings in a folder, over their folds."""
+    return sum(load_checkpoint(path)["progress"]["step"] for path in folder.rglob("last.pth"))
+
+
 def train(flags: Sequence[str], experiments: Path) -> Path:
     """Trains both folds, or what is left of them; returns the experiment's test predictions."""
     resume = ["--resume"] if any(experiments.glob("*/config.json")) else []
@@ -225,9 +299,9 @@ def train(flags: Sequence[str], experiments: Path) -> Path:
 def test_scores(layout: Layout, submission: Path) -> dict[str, Any]:
     """lwlrap of test predictions, and each clip's part in it: precision at its labels, and their number."""
     predictions = read_predictions(submission)
-    table = layout.folder / "test_truth.csv"
+    table = layout.tables / "test_truth.csv"
     frame = read_table(table, ["fname", "labels"])
-    class_map = load_class_map(layout.folder / "classmap.json")
+    class_map = load_class_map(layout.tables / "classmap.json")
     truth = encode_labels(frame["labels"], class_map, table, frame["fname"])
     n_labels = truth.sum(axis=1)
     precision = lrap_per_clip(truth, predictions.rows_of(frame["fname"].tolist(), submission)) * n_labels

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 import noisy  # noqa: E402
-from real_runs import Layout, add_arguments, make_layout  # noqa: E402
+from real_runs import EVEN, Layout, add_arguments, make_layout  # noqa: E402
 
 import predict_2d_cnn  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     found: dict[str, list[dict]] = {name: [] for name in [*WAYS, "zlpr, scores above 0"]}
     for rotation in args.rotations:
-        layout = make_layout(args, rotation, 0.4)  # the noisy labels are replaced, right or wrong
+        layout = make_layout(args, rotation, EVEN)  # the noisy labels are replaced, right or wrong
         for seed in args.seeds:
             for name, (method, mode, calibrate) in WAYS.items():
                 experiment, path = predict_noisy(args, method, layout, seed)
