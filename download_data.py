@@ -4,6 +4,7 @@
 
     python download_data.py fsdkaggle2019 --output_dir data/
     python download_data.py esc50 --output_dir data/esc50 --test_folds 5
+    python download_data.py arca23k --output_dir data/arca23k
 
 fsdkaggle2019: Freesound Audio Tagging 2019, Zenodo record 3612637. train_curated/, train_noisy/ and test/
 with train_curated.csv, train_noisy.csv, test_truth.csv (with the column usage: Public or Private) and
@@ -15,6 +16,10 @@ flags say otherwise. The curated table has the columns fold (counted from 0: tra
 group (clips of one recording); train with --n_folds 4, or as many as there are curated folds. README, licence
 and its own table are in esc50/.
 
+fsdnoisy18k, arca23k, fsd50k: verified clips of Freesound and clips with real label noise, Zenodo records
+2529934, 5117901 and 4060432; docs/noise.md tells what each part holds. The releases' own tables and licences
+are in a folder called as the data set.
+
 An interrupted run goes on where it stood when the same command is given again, a finished one does nothing.
 Archives lie in <output_dir>/archives/ until they are unpacked; those that you put there yourself are used.
 """
@@ -24,10 +29,13 @@ import re
 from pathlib import Path
 
 from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, run_script
-from toolkit.download.public_data import FSDKAGGLE2019, GITHUB, ZENODO, install_esc50, install_fsdkaggle2019
+from toolkit.download.freesound_data import DATA_SETS, install_freesound_data
+from toolkit.download.public_data import FSDKAGGLE2019, GITHUB, install_esc50, install_fsdkaggle2019
 from toolkit.download.releases import Release
+from toolkit.download.zenodo import ZENODO
 from toolkit.system import console
 
+PARTS = {"fsdkaggle2019": FSDKAGGLE2019, **{name: of.parts for name, of in DATA_SETS.items()}}
 FOLD = number(int, 1, high=5)
 
 
@@ -39,14 +47,14 @@ def base_url(text: str) -> str:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50"), help="what to download")
+    parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50", *DATA_SETS), help="what to download")
     parser.add_argument("--output_dir", required=True, help="folder to lay it out in")
     parser.add_argument(
         "--parts",
         nargs="+",
-        choices=tuple(FSDKAGGLE2019),
+        choices=tuple(dict.fromkeys(part for parts in PARTS.values() for part in parts)),
         metavar="PART",
-        help=f"of fsdkaggle2019: {', '.join(FSDKAGGLE2019)}; without it all three",
+        help="; ".join(f"of {name}: {', '.join(parts)}" for name, parts in PARTS.items()) + "; default: all",
     )
     parser.add_argument(
         "--curated_folds", type=FOLD, nargs="+", help="of esc50; without it all but the test folds"
@@ -62,9 +70,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--base_url", type=base_url, help=f"a mirror, in place of {ZENODO} or {GITHUB}")
     args = parser.parse_args(argv)
     if args.data_set == "esc50" and args.parts:
-        parser.error("--parts belongs to fsdkaggle2019; esc50 takes --curated_folds and --test_folds")
-    if args.data_set == "fsdkaggle2019" and (args.curated_folds or args.test_folds):
-        parser.error("--curated_folds and --test_folds belong to esc50; fsdkaggle2019 takes --parts")
+        parser.error(f"--parts belongs to {', '.join(PARTS)}; esc50 takes --curated_folds and --test_folds")
+    if args.data_set != "esc50" and (args.curated_folds or args.test_folds):
+        parser.error(f"--curated_folds and --test_folds belong to esc50; {args.data_set} takes --parts")
+    there = PARTS.get(args.data_set, {})
+    unknown = sorted(set(args.parts or ()) - set(there))
+    if unknown and args.data_set != "esc50":
+        parser.error(f"--parts: {args.data_set} has {', '.join(there)}; got {unknown[0]}")
     args.test_folds = sorted(set(args.test_folds or [5]))
     args.curated_folds = sorted(set(args.curated_folds or {1, 2, 3, 4, 5} - set(args.test_folds)))
     both = set(args.curated_folds) & set(args.test_folds)
@@ -85,8 +97,11 @@ def main(argv: list[str] | None = None) -> int:
         if args.data_set == "esc50":
             problems = install_esc50(release, args.base_url or GITHUB, args.curated_folds, args.test_folds)
         else:
-            parts = args.parts or list(FSDKAGGLE2019)
-            problems = install_fsdkaggle2019(release, args.base_url or ZENODO, parts)
+            url, parts = args.base_url or ZENODO, args.parts or list(PARTS[args.data_set])
+            if args.data_set == "fsdkaggle2019":
+                problems = install_fsdkaggle2019(release, url, parts)
+            else:
+                problems = install_freesound_data(release, url, args.data_set, parts)
     for problem in problems:
         console.warn(problem)
     console.note(f"{Path(args.output_dir)}: {args.data_set} is complete; next: create_class_map.py")

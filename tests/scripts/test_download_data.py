@@ -208,6 +208,8 @@ def test_errors_are_one_line_for_users(run_script, server, tmp_path):
         (["esc50", "--test_folds", "1", "2", "3", "4", "5"], "at least one fold less"),
         (["esc50", "--test_folds", "6"], "from 1 to 5"),
         (["fsdkaggle2018"], "esc50"),
+        (["fsd50k", "--parts", "train_noisy"], "fsd50k has train_curated, test; got train_noisy"),
+        (["arca23k", "--test_folds", "1"], "arca23k takes --parts"),
     ],
 )
 def test_usage_errors(flags, words, capsys):

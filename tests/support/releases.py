@@ -127,6 +127,90 @@ def fsdkaggle2019() -> dict[str, bytes]:
     return files
 
 
+def split_into_three(name: str, archive: bytes) -> dict[str, bytes]:
+    parts = split(archive, [len(archive) // 3, 2 * len(archive) // 3])
+    return {f"{name}.z01": parts[0], f"{name}.z02": parts[1], f"{name}.zip": parts[2]}
+
+
+def fsdnoisy18k() -> dict[str, bytes]:
+    """The files of record 2529934 by name; 3.wav is in the train and in the test table."""
+    prefix = "FSDnoisy18k"
+    train = "fname,label,aso_id,manually_verified,noisy_small\n1.wav,Rain,/m/1,1,0\n2.wav,Wind,/m/2,1,0\n"
+    train += "3.wav,Rain,/m/1,0,1\n4.wav,Wind,/m/2,0,0\n5.wav,Walk_or_footsteps,/m/3,0,1\n"
+    test = "fname,label,aso_id\n3.wav,Rain,/m/1\n9.wav,Wind,/m/2\n"
+    meta = {f"{prefix}.meta/train.csv": train.encode(), f"{prefix}.meta/test.csv": test.encode()}
+    sound = [f"{number}.wav" for number in range(1, 6)]
+    return {
+        f"{prefix}.meta.zip": zipped(meta),
+        f"{prefix}.doc.zip": zipped({f"{prefix}.doc/LICENSE-DATASET": b"CC-BY"}),
+        f"{prefix}.audio_train.zip": zipped(clips(f"{prefix}.audio_train", sound, 1)),
+        f"{prefix}.audio_test.zip": zipped(clips(f"{prefix}.audio_test", ["3.wav", "9.wav"], 3)),
+    }
+
+
+def fsd50k() -> dict[str, bytes]:
+    """The files of record 4060432 by name, its sound split; the release does not say who uploaded clip 13."""
+    prefix = "FSD50K"
+    dev = 'fname,labels,mids,split\n10,"Bark,Dog,Animal","/m/1,/m/2,/m/3",train\n11,Rain,/m/4,val\n'
+    dev += '12,"Rain,Bark","/m/4,/m/1",train\n13,Rain,/m/4,train\n'
+    evaluation = 'fname,labels,mids\n20,Rain,/m/4\n21,"Bark,Dog,Animal","/m/1,/m/2,/m/3"\n'
+    uploaders = {"dev": {"10": "ann", "11": "bob", "12": "ann"}, "eval": {"20": "eve", "21": "eve"}}
+    files = {f"{prefix}.ground_truth/dev.csv": dev, f"{prefix}.ground_truth/eval.csv": evaluation}
+    files[f"{prefix}.ground_truth/vocabulary.csv"] = "0,Animal,/m/3\n"
+    info = {
+        f"{prefix}.metadata/{part}_clips_info_FSD50K.json": json.dumps(
+            {number: {"title": "a", "tags": ["b"], "uploader": name} for number, name in of.items()}
+        )
+        for part, of in uploaders.items()
+    }
+    info[f"{prefix}.metadata/collection/collection_dev.csv"] = "fname,labels,mids\n"
+    sound = {"dev": range(10, 14), "eval": range(20, 22)}
+    archives = {
+        f"{prefix}.{part}_audio": zipped(
+            clips(f"{prefix}.{part}_audio", [f"{number}.wav" for number in numbers], numbers[0])
+        )
+        for part, numbers in sound.items()
+    }
+    split_archives = [split_into_three(name, archive) for name, archive in archives.items()]
+    return {
+        f"{prefix}.ground_truth.zip": zipped({name: text.encode() for name, text in files.items()}),
+        f"{prefix}.metadata.zip": zipped({name: text.encode() for name, text in info.items()}),
+        f"{prefix}.doc.zip": zipped({f"{prefix}.doc/LICENSE-DATASET": b"CC-BY"}),
+        **split_archives[0],
+        **split_archives[1],
+    }
+
+
+def arca23k() -> dict[str, bytes]:
+    """The files of record 5117901 by name; its verified clips are those of fsd50k()."""
+    header = "fname,label,mid\n"
+    tables = {
+        "ARCA23K": {
+            "train": "30,Bark,/m/1\n31,Rain,/m/4\n",
+            "val": "11,Rain,/m/4\n",
+            "test": "20,Rain,/m/4\n",
+        },
+        "ARCA23K-FSD": {
+            "train": "10,Bark,/m/1\n13,Rain,/m/4\n",
+            "val": "11,Rain,/m/4\n12,Bark,/m/1\n",
+            "test": "20,Rain,/m/4\n21,Bark,/m/1\n",
+        },
+    }
+    truth = {
+        f"{name}.ground_truth.zip": zipped(
+            {f"{name}.ground_truth/{part}.csv": f"{header}{rows}".encode() for part, rows in of.items()}
+        )
+        for name, of in tables.items()
+    }
+    return {
+        **truth,
+        "ARCA23K.metadata.zip": zipped({"ARCA23K.metadata/metadata.json": b"{}"}),
+        **split_into_three("ARCA23K.audio", zipped(clips("ARCA23K.audio", ["30.wav", "31.wav"], 30))),
+        "LICENSE": b"CC-BY",
+        "ATTRIBUTION": b"by whom",
+    }
+
+
 def esc50() -> bytes:
     rows = [f"{fold}-{10 * fold + i}-A-{i}.wav,{fold},{i},{'dog' if i else 'rain'},True,{fold}{i},A"
             for fold in range(1, 6) for i in (0, 1)]  # fmt: skip
@@ -180,11 +264,11 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
 
-    def serve_record(self, files: dict[str, bytes]) -> None:
+    def serve_record(self, files: dict[str, bytes], record: str = RECORD) -> None:
         """Serves files as Zenodo serves a record's; links name zenodo.org, as those of a mirror do."""
         entries = []
         for name, content in files.items():
-            path = f"{RECORD}/files/{name}/content"
+            path = f"{record}/files/{name}/content"
             self.files[path] = content
             entries.append(
                 {
@@ -195,7 +279,7 @@ class Server:
                     "links": {"self": f"https://zenodo.org{path}"},
                 }
             )
-        self.files[RECORD] = json.dumps({"id": 3612637, "files": entries}).encode()
+        self.files[record] = json.dumps({"id": int(record.rpartition("/")[2]), "files": entries}).encode()
 
     def answer(self, handler) -> None:
         path, asked = handler.path, handler.headers.get("Range")

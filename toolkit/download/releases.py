@@ -91,7 +91,8 @@ class Release:
     ) -> None:
         """Downloads archives and unpacks them into a folder, unless an earlier run did.
 
-        `place` as in `unpack`. Raises DataError where anything goes wrong; then the folder is not there.
+        What is no zip archive is copied as it is. `place` as in `unpack`. Raises DataError where anything
+        goes wrong; then the folder is not there.
         """
         if self.has(name):
             return
@@ -100,10 +101,15 @@ class Release:
         if partial.exists():
             shutil.rmtree(partial)  # of a killed run
         files: list[str] = []
+        comment = ""
         try:
             with disk_errors(partial):
                 partial.mkdir()
             for parts in paths:
+                if parts[-1].suffix != ".zip":
+                    with disk_errors(partial):
+                        files.append(shutil.copy(parts[-1], partial))
+                    continue
                 try:
                     with open_archive(parts) as archive:
                         comment = archive.comment.decode(errors="replace")  # GitHub's: the commit
