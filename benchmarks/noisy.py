@@ -41,6 +41,7 @@ from shares import margins, references, score_row, telling_layouts  # noqa: E402
 
 import run_noisy_rounds  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
+from toolkit.clips.tables import read_table  # noqa: E402
 from toolkit.prediction.blending import write_blend  # noqa: E402
 from toolkit.runs.experiment import Experiment  # noqa: E402
 
@@ -133,7 +134,10 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
     method, run = METHODS[name], run_of(args, name, layout, seed)
     if method.blend_of:
         return blend(args, name, layout, seed)
-    flags = [*layout.flags(), *spelled(settings_of(args, name, seed))]
+    settings = settings_of(args, name, seed)
+    if method.labels == "truth":
+        settings |= equal_steps(settings, layout)
+    flags = [*layout.flags(), *spelled(settings)]
     noisy_dir = f"--noisy_train_data_dir={layout.noisy_dir}"
 
     def plain() -> dict:
@@ -158,6 +162,19 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
         return {**final, "rounds": json.loads(table.to_json(orient="records"))}
 
     return run.work(lambda: {**(rounds if method.rounds else plain)(), "steps": steps_of(run.folder)})
+
+
+def equal_steps(settings: dict, layout: Layout) -> dict:
+    """Flags of an oracle that takes as many steps without the clips that hold no class as with them."""
+    n_curated, n_given, n_kept = (
+        len(read_table(table, ["fname"]))
+        for table in (layout.tables / "train_curated.csv", layout.noisy_df, layout.oracle_df)
+    )
+    of_fold = n_curated * (1 - 1 / settings["n_folds"])
+    epochs = round(settings["epochs"] * (of_fold + n_given) / (of_fold + n_kept))
+    without = settings["epochs"] - settings["switch_off_augmentations_on"]  # augmentation
+    without = round(without * epochs / settings["epochs"])
+    return {"epochs": epochs, "switch_off_augmentations_on": epochs - without}
 
 
 def blend(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict:

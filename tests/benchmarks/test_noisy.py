@@ -48,7 +48,6 @@ def test_clips_outside_the_map_recorded_elsewhere_and_blends_of_two_trainings(
     heard = {path.name: path.read_bytes() for path in (base / "train_noisy_elsewhere").iterdir()}
     assert heard.keys() == {path.name for path in (base / "train_noisy").glob("*.wav")}
     assert all(content != (base / "train_noisy" / name).read_bytes() for name, content in heard.items())
-    # Two folds; 12 of at most 24 curated clips are 1 or 2 batches of 8.
     (blend,) = (tmp_path / "work/runs").glob("*open-curated_x2*")
     members = [json.loads((path / "result.json").read_text()) for path in runs_of(tmp_path, "open-curated-")]
     assert json.loads((blend / "result.json").read_text())["steps"] == sum(m["steps"] for m in members)
@@ -60,6 +59,20 @@ def test_clips_outside_the_map_recorded_elsewhere_and_blends_of_two_trainings(
     monkeypatch.setattr(noisy, "train", None)
     noisy.main(flags)
     assert capsys.readouterr().out in printed
+
+
+def test_the_oracle_takes_as_many_steps_without_the_clips_that_hold_no_class(tmp_path):
+    layout = noisy.Layout("digits", 1, noisy.parse_noise("open_0.5"), tmp_path)
+    layout.tables.mkdir()
+    for table, n in (
+        (layout.tables / "train_curated.csv", 20),
+        (layout.noisy_df, 90),
+        (layout.oracle_df, 40),
+    ):
+        pd.DataFrame({"fname": [f"{i}.wav" for i in range(n)]}).to_csv(table, index=False)
+    settings = {"epochs": 16, "switch_off_augmentations_on": 14, "n_folds": 2}
+    # 16 epochs of 10 + 90 clips are 32 of 10 + 40.
+    assert noisy.equal_steps(settings, layout) == {"epochs": 32, "switch_off_augmentations_on": 28}
 
 
 def runs_of(tmp_path, name: str) -> list:
