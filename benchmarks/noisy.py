@@ -17,7 +17,6 @@ import json
 import shutil
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from label_noise import parse_noise  # noqa: E402
+from methods import HEADLINE, METHODS, Method  # noqa: E402
 from real_runs import (  # noqa: E402
     Layout,
     Run,
@@ -39,60 +39,14 @@ from real_runs import (  # noqa: E402
 )
 from shares import margins, references, score_row, telling_layouts  # noqa: E402
 
+import blend_predictions  # noqa: E402
+import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
 from toolkit.clips.tables import read_table  # noqa: E402
 from toolkit.prediction.blending import write_blend  # noqa: E402
 from toolkit.runs.experiment import Experiment  # noqa: E402
 
-
-@dataclass(frozen=True)
-class Method:
-    """Noisy clips with their labels as they are, "given" or the "truth", or rounds; or neither.
-
-    A round's {0.3} means 0.3 of the noisy clips. blend_of: in place of these, two trainings of another
-    method blended: its last two rounds, or where it has none those of two seeds.
-    """
-
-    labels: str | None = None
-    rounds: tuple[str, ...] = ()
-    flags: dict = field(default_factory=dict)
-    blend_of: str | None = None
-
-
-SHARED = {"share_noisy": True}
-PUBLISHED = {**SHARED, "no_out_of_fold": True}
-SHARED_LAST = {"share_last_rounds": 1}
-# What is nearly certain; then labels as they are, weighted by trust; then corrected ones. At last both of
-# these, on all clips, blended: errors of given labels are random, those of corrected ones the networks' own.
-OURS = ("trust_0.95", "trust-soft_0.3", "correct-soft_0.3", "trust-soft_0.3", "correct-soft_0.3")
-OUR_FLAGS = {"share_last_rounds": 2, "blend_rounds": 2}
-REPLACING = ("trust_0.95", *["correct-soft_0.3"] * 3)
-METHODS = {
-    "curated": Method(),
-    "all": Method("given", flags=SHARED),
-    "published": Method(
-        rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
-    ),
-    "ours": Method(rounds=OURS, flags=OUR_FLAGS),
-    "oracle": Method("truth", flags=SHARED),
-    **{f"{name}_x2": Method(blend_of=name) for name in ("curated", "all", "published", "oracle")},
-    # Parts and relatives of ours and the published rounds.
-    "ours_warm": Method(rounds=OURS, flags={**OUR_FLAGS, "warm_start": True}),
-    "ours_self_scored": Method(rounds=OURS, flags={"blend_rounds": 2, **SHARED}),
-    "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
-    "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
-    "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
-    "replacing_self_scored": Method(rounds=REPLACING, flags=SHARED),
-    "scoring_corrected": Method(rounds=("scoring_{0.3}", "scoring_{0.6}", OURS[-1]), flags=PUBLISHED),
-    "scoring": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=PUBLISHED),
-    "scoring_out_of_fold": Method(rounds=("scoring_{0.3}", "scoring_{0.6}"), flags=SHARED_LAST),
-    "quota": Method(rounds=("quota_{0.3}", "quota_{0.6}"), flags=SHARED_LAST),
-    "consensus": Method(rounds=("scoring_{0.3}", "consensus_{0.6}"), flags=SHARED_LAST),
-    "soft": Method(rounds=("scoring_{0.3}", "soft_2"), flags=SHARED_LAST),
-    "curated_zlpr": Method(flags={"loss": "zlpr"}),  # see benchmarks/thresholds.py
-}
-HEADLINE = ["curated_x2", "all_x2", "published_x2", "ours", "oracle_x2"]
 DEFAULT_NOISE = ("even_0.2", "even_0.4", "even_0.6")
 SECOND_SEED = 1000  # of a blend's second training, after the first one's
 QUALITY = ["noisy_clips", "kept_precision", "kept_recall", "label_precision", "label_recall"]
@@ -116,6 +70,8 @@ def run_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> Ru
         settings = [noise, "blend", run_of(args, method.blend_of, layout, seed).folder.name]
     else:
         settings = [noise, method.labels, method.rounds, settings_of(args, name, seed)]
+    if method.distill_of:
+        settings.append(run_of(args, method.distill_of, layout, seed).folder.name)
     return Run.of(args, f"{noise}{name}-seed_{seed}", layout, settings)
 
 
@@ -141,8 +97,11 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
     noisy_dir = f"--noisy_train_data_dir={layout.noisy_dir}"
 
     def plain() -> dict:
-        table = {"given": layout.noisy_df, "truth": layout.oracle_df}.get(method.labels)
+        tables = {"given": layout.noisy_df, "truth": layout.oracle_df, "soft": layout.noisy_df}
+        table = tables.get(method.labels)
         noisy = [f"--noisy_train_df={table}", noisy_dir] if table else []
+        if method.distill_of:
+            noisy.append(f"--soft_labels={soft_labels(args, name, layout, seed)}")
         experiments = run.folder / "experiments"
         # The label of round 0, so that rounds find the run on curated clips done.
         return {**test_scores(layout, train([*flags, *noisy, "--label=round_0"], experiments)), "rounds": []}
@@ -161,7 +120,38 @@ def work(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict
         final = test_scores(layout, run.folder / "rounds" / "submission.csv")
         return {**final, "rounds": json.loads(table.to_json(orient="records"))}
 
-    return run.work(lambda: {**(rounds if method.rounds else plain)(), "steps": steps_of(run.folder)})
+    folders = [run.folder]
+    if method.distill_of:
+        work(args, method.distill_of, layout, seed)
+        folders.append(run_of(args, method.distill_of, layout, seed).folder)
+    return run.work(
+        lambda: {
+            **(rounds if method.rounds else plain)(),
+            "steps": sum(steps_of(folder) for folder in folders),
+        }
+    )
+
+
+def last_rounds(folder: Path) -> list[Path]:
+    """The experiments of the last two rounds of a run."""
+    names = pd.read_csv(folder / "rounds" / "rounds.csv")["experiment"].tolist()[-2:]
+    return [folder / "rounds" / "experiments" / name for name in names]
+
+
+def soft_labels(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> Path:
+    """What the last rounds of the method that is distilled say of the noisy clips, out of fold, blended."""
+    run, of = (run_of(args, other, layout, seed) for other in (name, METHODS[name].distill_of))
+    blended, tables = run.folder / "soft.csv", []
+    if blended.exists():
+        return blended
+    for number, experiment in enumerate(last_rounds(of.folder)):
+        tables.append(str(run.folder / f"soft_{number}.csv"))
+        flags = [f"--experiment={experiment}", f"--test_df={layout.noisy_df}", "--out_of_fold"]
+        flags += [f"--test_data_dir={layout.noisy_dir}", f"--classmap={layout.tables / 'classmap.json'}"]
+        flags += [f"--device={args.device}", f"--num_workers={args.num_workers}", f"--output_df={tables[-1]}"]
+        predict_2d_cnn.main([*flags, *(["--adapt_batch_norm"] if args.adapt_batch_norm else [])])
+    blend_predictions.main(["--predictions", *tables, "--method=logit", f"--output_df={blended}"])
+    return blended
 
 
 def equal_steps(settings: dict, layout: Layout) -> dict:
@@ -187,8 +177,7 @@ def blend(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dic
 
     def job() -> dict:
         if METHODS[member].rounds:
-            names = pd.read_csv(folders[0] / "rounds" / "rounds.csv")["experiment"].tolist()[-2:]
-            paths = [folders[0] / "rounds" / "experiments" / experiment for experiment in names]
+            paths = last_rounds(folders[0])
         else:
             paths = [path for folder in folders for path in (folder / "experiments").iterdir()]
         submission = run.folder / "submission.csv"

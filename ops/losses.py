@@ -1,8 +1,9 @@
 """Losses of multi-label tagging: functions of (logits, targets), both (batch, classes).
 
 Targets are 0, 1 or NaN, where nobody knows whether the clip carries the class: such an entry has no part in
-the loss and no gradient. All are computed in float32 (float64 stays) and averaged over clips. A third
-argument, weights (batch,), multiplies each clip's loss before the mean over the batch.
+the loss and no gradient. All but focal take what lies between, too, as soft labels. All are computed in
+float32 (float64 stays) and averaged over clips. A third argument, weights (batch,), multiplies each clip's
+loss before the mean over the batch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def lsep_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
         logits: (batch, classes) unnormalised scores s.
         targets: (batch, classes) 0, 1 or NaN.
 
-    The double sum factorises: softplus(logsumexp_i s_i + logsumexp_j -s_j), linear in the classes.
+    The double sum factorises: softplus(logsumexp_i s_i + logsumexp_j -s_j), linear in the classes. Of soft
+    labels y a pair counts (1 - y_i) * y_j, a class with itself as well, which pulls at nothing.
     A clip with no known positive or no known negative class contributes 0. Li, Song, Luo 2017,
     arXiv:1704.03135.
     """
@@ -36,7 +38,8 @@ def zlpr_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) ->
         logits: (batch, classes) unnormalised scores s.
         targets: (batch, classes) 0, 1 or NaN.
 
-    A rank loss whose zero separates positives from negatives. Su et al. 2022, arXiv:2208.02955.
+    A rank loss whose zero separates positives from negatives. Of soft labels y a class counts 1 - y in the
+    first sum and y in the second. Su et al. 2022, arXiv:2208.02955.
     """
     over_negatives, over_positives = _log_sums(logits, targets)
     return _average(functional.softplus(over_negatives) + functional.softplus(over_positives), weights)
@@ -90,11 +93,12 @@ def _log_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Empty sums are a huge negative number, not -inf: softplus gives 0 and gradients stay finite
     without looking for such clips (which would stall a GPU).
     """
-    logits = _precise(logits)
-    positive = targets > 0.5  # not so for NaN
+    logits, targets, unknown = _known(logits, targets)
     nothing = torch.finfo(logits.dtype).min / 4
-    over_negatives = logits.masked_fill(positive | targets.isnan(), nothing).logsumexp(dim=1)
-    over_positives = (-logits).masked_fill(~positive, nothing).logsumexp(dim=1)
+    # The logarithm of a whole weight is 0: without soft labels nothing is added.
+    negatives, positives = logits + torch.log1p(-targets), targets.log() - logits
+    over_negatives = negatives.masked_fill(unknown | (targets == 1), nothing).logsumexp(dim=1)
+    over_positives = positives.masked_fill(targets == 0, nothing).logsumexp(dim=1)
     return over_negatives, over_positives
 
 

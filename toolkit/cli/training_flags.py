@@ -145,6 +145,8 @@ def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type
         DataConfig(**values_of(args, DataConfig, classes=[]))
     except ValueError as error:
         parser.error(str(error))
+    if args.soft_labels and args.loss == "focal":
+        parser.error("--soft_labels goes with the losses lsep, zlpr and bce, not with focal")
     outside = [fold for fold in args.folds if fold >= args.n_folds]
     if outside:
         parser.error(

@@ -62,6 +62,8 @@ class RoundsConfig:
             raise ValueError(
                 "the rounds choose among noisy clips: give --noisy_train_df and --noisy_train_data_dir"
             )
+        if self.run.data.soft_labels is not None:
+            raise ValueError("the rounds choose the noisy clips' labels: leave out --soft_labels")
         if self.blend_rounds > n_rounds + 1:
             raise ValueError(
                 f"--blend_rounds: expected at most {n_rounds + 1}, round 0 and those of --rounds, got "

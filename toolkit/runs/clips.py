@@ -9,6 +9,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.folds import split_holdout
+from ops.soft_labels import soft_labels
 from toolkit.clips.clip_problems import doubles
 from toolkit.clips.identity import joined_groups
 from toolkit.clips.labels import class_index, encode_labels
@@ -19,6 +20,7 @@ from toolkit.clips.sources import Source
 from toolkit.clips.splits import Division, Splits, divide
 from toolkit.clips.tables import has_column, read_weights
 from toolkit.runs.config import DataConfig, SubmissionConfig
+from toolkit.runs.predictions import read_predictions, unread_clips
 
 
 def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
@@ -42,6 +44,8 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
     clips: dict[str, list[Clip]] = {"curated": [], "noisy": [], "test": []}
     for source in sources:
         clips[source.role] = _clips_of(source, class_map)
+    if data.soft_labels:
+        clips["noisy"] = _with_soft_labels(clips["noisy"], data)
     curated, noisy = (_draw(clips[role], data.max_samples, data.kfold_seed) for role in ("curated", "noisy"))
     curated, noisy = _with_units(curated, noisy)
     holdout: list[Clip] = []
@@ -133,6 +137,20 @@ def _clips_of(source: Source, class_map: dict[str, int]) -> list[Clip]:
         )
         for fname, label in zip(fnames, labels, strict=True)
     ]
+
+
+def _with_soft_labels(clips: list[Clip], data: DataConfig) -> list[Clip]:
+    """Raises DataError where the predictions lack one of the clips, or could not read it."""
+    predictions = read_predictions(data.soft_labels, data.classes)
+    unread = {*unread_clips(data.soft_labels)} & {clip.fname for clip in clips}
+    if unread:
+        raise DataError(
+            f"{data.soft_labels}: {min(unread)!r} could not be read in prediction ({len(unread)} such "
+            f"clips); predict again, or remove their rows from {data.noisy_train_df}"
+        )
+    scores = predictions.rows_of([clip.fname for clip in clips], data.soft_labels)
+    labels = soft_labels(scores, data.soft_power)
+    return [replace(clip, labels=row) for clip, row in zip(clips, labels, strict=True)]
 
 
 def _draw(clips: list[Clip], max_clips: int | None, seed: int) -> list[Clip]:

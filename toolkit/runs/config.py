@@ -60,6 +60,14 @@ class DataConfig:
         "train every fold on all noisy clips instead of on its own share of 1/n_folds", False
     )
     cross_fit_noisy: bool = option("train every fold on all noisy clips but its own share", False)
+    soft_labels: str | None = option(
+        "predictions of the noisy clips, CSV: what they train on in place of their labels",
+        None,
+        group="optimisation",
+    )
+    soft_power: float = option(
+        "of --soft_labels: 1 as predicted, above sharper", 1.0, low=0.01, high=100, group="optimisation"
+    )
     classmap: str = option("JSON {class: index}, see create_class_map.py")
     classes: list[str]
     max_audio_length: float = option(
@@ -100,6 +108,12 @@ class DataConfig:
                 raise ValueError(
                     f"--{flag} divides noisy clips: give --noisy_train_df and --noisy_train_data_dir"
                 )
+        if self.soft_labels is not None and self.noisy_train_df is None:
+            raise ValueError(
+                "--soft_labels are those of noisy clips: give --noisy_train_df and --noisy_train_data_dir"
+            )
+        if self.soft_power != 1 and self.soft_labels is None:
+            raise ValueError("--soft_power sharpens --soft_labels: give these, or leave it out")
         if self.share_noisy and self.cross_fit_noisy:
             raise ValueError("--share_noisy and --cross_fit_noisy divide the noisy clips: give one of them")
 

@@ -154,7 +154,12 @@ def _sounds(clips: Sequence[Clip]) -> list[tuple]:
 
 
 def _told(labels: np.ndarray) -> list[str]:
-    """Indices of the classes that a clip carries, and after "?" of those of which nobody knows."""
+    """Indices of the classes that a clip carries, and after "?" of those of which nobody knows.
+
+    Of soft labels all values.
+    """
+    if ((labels > 0) & (labels < 1)).any():
+        return [str(float(label)) for label in labels]
     return [f"?{i}" if np.isnan(labels[i]) else str(i) for i in labels.nonzero()[0]]
 
 
