@@ -160,7 +160,10 @@ def _draw_tables(layout: Layout) -> None:
     """The tables of noise that the data script does not know, from its true labels; the noisy one last."""
     classes = list(load_class_map(layout.folder / "classmap.json"))
     truth = label_sets(layout.folder / "train_noisy_truth.csv")
-    drawn = draw_noise(truth, classes, layout.noise, layout.rotation)
+    try:
+        drawn = draw_noise(truth, classes, layout.noise, layout.rotation)
+    except ValueError as error:
+        sys.exit(f"{layout.folder}: {error}; give other --noise, or more clips with two sounds (--p_two)")
     if layout.noise.open:
         in_map = sorted(set(classes) - classes_outside(classes))
         layout.tables.mkdir(exist_ok=True)

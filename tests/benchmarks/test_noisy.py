@@ -6,6 +6,7 @@ import noisy
 import numpy as np
 import pandas as pd
 import pytest
+import real_runs
 import shares
 
 
@@ -73,6 +74,33 @@ def test_the_oracle_takes_as_many_steps_without_the_clips_that_hold_no_class(tmp
     settings = {"epochs": 16, "switch_off_augmentations_on": 14, "n_folds": 2}
     # 16 epochs of 10 + 90 clips are 32 of 10 + 40.
     assert noisy.equal_steps(settings, layout) == {"epochs": 32, "switch_off_augmentations_on": 28}
+
+
+def test_one_network_learns_from_the_soft_labels_of_the_last_rounds(
+    benchmark_flags, tmp_path, tiny, monkeypatch, capsys
+):
+    teacher = noisy.Method(rounds=("scoring_12",), flags={"cross_fit_noisy": True})
+    monkeypatch.setitem(noisy.METHODS, "ours_cross_fit", teacher)
+    noisy.main([*benchmark_flags, "--noise", "0.4", "--methods", "distilled"])
+    (distilled,), (rounds,) = runs_of(tmp_path, "distilled-"), runs_of(tmp_path, "ours_cross_fit-")
+    tables = [pd.read_csv(distilled / f"soft{name}.csv").set_index("fname") for name in ("_0", "_1", "")]
+    odds = [table / (1 - table) for table in tables]
+    assert np.allclose(odds[0] * odds[1], odds[2] ** 2, rtol=1e-6)  # a mean of logits
+    (experiment,) = (distilled / "experiments").iterdir()
+    config = json.loads((experiment / "config.json").read_text())["data"]
+    assert config["soft_labels"] == str(distilled / "soft.csv") and config["soft_power"] == 2
+    results = [json.loads((folder / "result.json").read_text()) for folder in (distilled, rounds)]
+    assert results[0]["steps"] > results[1]["steps"] > 0
+
+
+def test_noise_that_cannot_be_drawn_ends_in_a_line(benchmark_flags, tmp_path, tiny, monkeypatch):
+    def refuse(*_):
+        raise ValueError("missing_0.4: expected clips with several labels, found none")
+
+    monkeypatch.setattr(real_runs, "draw_noise", refuse)
+    with pytest.raises(SystemExit, match="found none; give other --noise, or more clips") as stopped:
+        noisy.main([*benchmark_flags, "--noise", "missing_0.4"])
+    assert "\n" not in str(stopped.value)
 
 
 def runs_of(tmp_path, name: str) -> list:
