@@ -206,10 +206,12 @@ class Trainer:
         group_size = min(n_accumulated, order.n_batches - group_start)
         group_ended = self._group_ended(number + 1, order.n_batches)
         n_clips, n_own = order.size(number), len(batch["fnames"])
-        weighted = () if batch.get("weights") is None else (batch["weights"],)
+        weighted, hidden = (
+            () if batch.get(name) is None else (batch[name],) for name in ("weights", "bands")
+        )
         with training_batch(self.network, self.model, n_clips, group_ended):
             if n_own:
-                logits = self.network(batch["signal"], batch["lengths"], batch.get("bands"))
+                logits = self.network(batch["signal"], batch["lengths"], *hidden)
                 loss = self.recipe.loss_fn(logits, labels, *weighted)
             else:  # the others wait for this process's gradient: it is zero
                 logits = self.network(torch.zeros(1, SAMPLE_RATE, device=self.device), None)[:0]
