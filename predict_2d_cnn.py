@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # PYTHON_ARGCOMPLETE_OK
-"""Predict clips with the average of the folds of one or more experiments (either network).
+"""Predict clips with the average of the folds of one or more experiments (any network).
 
     python predict_2d_cnn.py --experiment experiments/2d_cnn-0a1b2c3d --test_df data/train_noisy.csv \\
         --test_data_dir data/train_noisy/ --classmap data/classmap.json --output_df noisy_preds.csv
@@ -24,8 +24,7 @@ from toolkit.system.machine import prepare_process
 
 prepare_process()  # before torch is imported
 
-from networks.classifiers import NetworkConfig, build_classifier
-from networks.folding import fold_batch_norms
+from networks.build import build_network, prepare_to_predict
 from ops.errors import DataError
 from toolkit.cli.parser import COUNT, EXIT_BAD_CLIPS, Parser, make_parser, number, output_path, run_script
 from toolkit.cli.training_flags import add_flags, add_runtime_flags, runtime_of
@@ -39,7 +38,7 @@ from toolkit.runs.experiment import Experiment
 from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
 
-NETWORKS = NetworkBuilder(lambda network: build_classifier(NetworkConfig(**network)), fold_batch_norms)
+NETWORKS = NetworkBuilder(build_network, prepare_to_predict)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

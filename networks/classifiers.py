@@ -16,13 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from networks import graphs, padding
 from networks.blocks import BatchNorm1d, ConvBlock, GlobalMaxPool, RecurrentPool, frame_mask
 from ops.features import GRAMMAR, LogSpectrogram, parse_features
+from ops.sampling import SAMPLE_RATE
 from ops.spec_augment import hide_bands
 
 KINDS = {"1d": 1, "2d": 2}
 AGGREGATIONS = ("max", "rnn")
 
 
-def _option(help: str, default: Any = MISSING, **limits: Any) -> Any:
+def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
     """A field that is also a flag: its metadata are the help text and the values it takes."""
     return field(default=default, metadata={"help": help, **limits})
 
@@ -47,23 +48,23 @@ class NetworkConfig:
     """
 
     kind: str
-    features: str = _option(f"front end: {GRAMMAR}", parse=parse_features)
+    features: str = option(f"front end: {GRAMMAR}", parse=parse_features)
     n_classes: int
-    num_conv_blocks: int = _option("number of convolutional blocks", 5, low=1, high=16)
-    conv_base_depth: int = _option("channels of block 0", 64, low=1)
-    growth_rate: float = _option("channels times this, block by block", 2.0, low=0.01, high=16)
-    start_deep_supervision_on: int = _option("first block that feeds the head, counted from 0", 2, low=0)
-    aggregation_type: str = _option(
+    num_conv_blocks: int = option("number of convolutional blocks", 5, low=1, high=16)
+    conv_base_depth: int = option("channels of block 0", 64, low=1)
+    growth_rate: float = option("channels times this, block by block", 2.0, low=0.01, high=16)
+    start_deep_supervision_on: int = option("first block that feeds the head, counted from 0", 2, low=0)
+    aggregation_type: str = option(
         "how a block feeds the head: its global maximum, or a recurrent network over its frames",
         "max",
         choices=AGGREGATIONS,
         required=True,
     )
-    output_dropout: float = _option("dropout probability before the last layer", 0.0, low=0, below=1)
-    frequency_encoding: bool = _option(
+    output_dropout: float = option("dropout probability before the last layer", 0.0, low=0, below=1)
+    frequency_encoding: bool = option(
         "leave out the input channel that tells the height of each feature", True, kinds=("2d",)
     )
-    pool_before_rnn: bool = _option(
+    pool_before_rnn: bool = option(
         "with rnn: pool all blocks' frames to as few as the last one's first, so that no recurrent network "
         "walks over hundreds",
         False,
@@ -154,6 +155,11 @@ class Classifier(nn.Module):
     def front_end_key(self) -> tuple[str, int]:
         """Networks with equal keys extract equal features."""
         return self.config.features, len(self.blocks)
+
+    @property
+    def example_samples(self) -> int:
+        """The width of a signal that it takes, among others."""
+        return SAMPLE_RATE
 
     def norm_groups(self) -> list[list[nn.Module]]:
         """The batch norms of the blocks and those of the head: groups in the order of the data."""

@@ -20,21 +20,38 @@ from toolkit.runs.experiment import Experiment
 from toolkit.system import processes
 from toolkit.system.options import defaults, kinds
 from toolkit.system.runtime import Runtime, missing_compiler
-from toolkit.training import warm_start
+from toolkit.training import backbones, warm_start
 from toolkit.training.cross_validation import Session, run_folds
 
+# Defaults of kinds of networks where they are not those of all.
+RECIPES: dict[str | None, dict[str, Any]] = {
+    "embedding": {
+        "optimizer": "adam",
+        "scheduler": "1cycle_0.0001_0.003",
+        "epochs": 40,
+        "switch_off_augmentations_on": 35,
+        "batch_size": 16,
+        "weight_decay": 1e-4,
+    }
+}
 
-def add_flags(group: Any, config_type: type, names: Sequence[str] | None = None) -> None:
+
+def add_flags(
+    group: Any, config_type: type, names: Sequence[str] | None = None, kind: str | None = None
+) -> None:
     """The flags of a dataclass, or of some of its fields, in an argparse group or in groups by heading.
 
     Each field with a help text in its metadata is a flag, see toolkit.system.options.
 
     Args:
         group: a group; or {heading: group}, where a field's own `group` or else "" names its heading.
+        kind: of network, whose flags and defaults they are; None: of any kind.
     """
-    types_of, defaults_of = kinds(config_type), defaults(config_type)
+    types_of, defaults_of = kinds(config_type), defaults(config_type) | RECIPES.get(kind, {})
     for field in dataclasses.fields(config_type):
         if "help" not in field.metadata or (names is not None and field.name not in names):
+            continue
+        if kind and kind not in field.metadata.get("kinds", (kind,)):
             continue
         heading = group[field.metadata.get("group", "")] if isinstance(group, dict) else group
         add_flag(heading, field, types_of[field.name], defaults_of)
@@ -83,7 +100,7 @@ def add_run_flags(
     """
     titles = ("data", "folds", "network", "optimisation", "augmentation", "run", "machine")
     groups = {title: parser.add_argument_group(title) for title in titles}
-    add_flags({**groups, "": groups["data"]}, DataConfig)
+    add_flags({**groups, "": groups["data"]}, DataConfig, kind=kind)
     add_flags(groups["data"], SubmissionConfig)
     groups["folds"].add_argument(
         "--folds",
@@ -92,10 +109,8 @@ def add_run_flags(
         required=one_run,
         help="folds to train now, from 0 to n_folds - 1" if one_run else "folds to train; without it all",
     )
-    fields = dataclasses.fields(network_type)
-    of_kind = [field.name for field in fields if kind in field.metadata.get("kinds", (kind,)) or not kind]
-    add_flags(groups["network"], network_type, of_kind)
-    add_flags({**groups, "": groups["optimisation"]}, TrainConfig)
+    add_flags(groups["network"], network_type, kind=kind)
+    add_flags({**groups, "": groups["optimisation"]}, TrainConfig, kind=kind)
     group = groups["run"]
     group.add_argument("--label", type=_label, default=label, help="start of the experiment's name")
     if one_run:
@@ -113,20 +128,24 @@ def add_run_flags(
     reports = ("log_interval", "save_every")
     add_flags(group, Runtime, reports)
     others = [field.name for field in dataclasses.fields(Runtime) if field.name not in reports]
-    add_runtime_flags(groups["machine"], others)
+    add_runtime_flags(groups["machine"], others, kind)
 
 
-def add_runtime_flags(group: Any, names: Sequence[str] = ("num_workers", "amp", "compile", "cache")) -> None:
+def add_runtime_flags(
+    group: Any,
+    names: Sequence[str] = ("num_workers", "amp", "compile", "cache"),
+    kind: str | None = None,
+) -> None:
     """--device and some of the flags of toolkit.system.runtime."""
     group.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:<n>; auto takes a GPU where there is one"
     )
-    add_flags(group, Runtime, names)
+    add_flags(group, Runtime, names, kind)
 
 
 def runtime_of(parser: Parser, args: argparse.Namespace) -> Runtime:
     """Where and how to compute; parser.error where this machine cannot."""
-    missing = missing_compiler() if args.compile else None
+    missing = missing_compiler() if getattr(args, "compile", False) else None
     if missing:
         parser.error(missing)
     gradients = getattr(args, "parallel", None) == "batches"
@@ -160,9 +179,9 @@ def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type
             f"--batch_size: expected at least a clip for each of the {started.world_size} processes, got "
             f"{args.batch_size}"
         )
-    if args.graphs:
+    if getattr(args, "graphs", False):
         _check_graphs(parser, args, started is not None and started.world_size > 1)
-    missing = missing_effects_engine(args.effects) if args.p_aug > 0 else None
+    missing = missing_effects_engine(args.effects) if getattr(args, "p_aug", 0) > 0 else None
     if missing:
         parser.error(missing)
 
@@ -204,8 +223,11 @@ def run_config_of(
     if classes is None:
         classes = list(load_class_map(args.classmap))
     init_from = warm_start.describe(args.init_from) if getattr(args, "init_from", None) else None
+    network = network_section(args, network_type, kind, len(classes))
+    if kind == "embedding":
+        network |= backbones.describe(args.backbone)
     return RunConfig(
-        network_section(args, network_type, kind, len(classes)),
+        network,
         DataConfig(**values_of(args, DataConfig, classes=classes)),
         TrainConfig(**values_of(args, TrainConfig, init_from=init_from)),
         args.label,
@@ -225,10 +247,11 @@ class TrainingScript:
 
     def __init__(self, docstring: str, kind: str, network_type: type, build: Callable[[Any], nn.Module]):
         self.docstring, self.kind, self.network_type, self.build = docstring, kind, network_type, build
+        self.label = kind if kind == "embedding" else f"{kind}_cnn"
 
     def parse_args(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser = make_parser(self.docstring)
-        add_run_flags(parser, self.network_type, label=f"{self.kind}_cnn", kind=self.kind)
+        add_run_flags(parser, self.network_type, label=self.label, kind=self.kind)
         args = parser.parse_args(argv)
         check_run_flags(parser, args, self.network_type, self.kind)
         args.runtime = runtime_of(parser, args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from toolkit.system import console
 from toolkit.system.files import remove_with_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
+from toolkit.training.embeddings import embeddings_of
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,24 @@ class Predictor:
 
         None on all processes but rank 0.
         """
-        announce_cache(clips.readable, self.runtime)
+        reading = replace(self, runtime=self._prepared(experiments, clips.readable))
         adapt_to = clips.readable if self.options.adapt_batch_norm else None
-        ensembles = [load_networks(one, self.builder, self.runtime, adapt_to) for one in experiments]
-        scores = self.score(ensembles, clips)
+        ensembles = [load_networks(one, self.builder, reading.runtime, adapt_to) for one in experiments]
+        scores = reading.score(ensembles, clips)
         if scores is not None:
             self._write(scores, clips)
         return scores
+
+    def _prepared(self, experiments: Sequence[Experiment], clips: list[Clip]) -> Runtime:
+        """What the experiments' networks read the clips by: embeddings are computed where these take them."""
+        configs, folder = [one.config for one in experiments], experiments[0].directory.parent
+        embeddings = embeddings_of(configs, self.runtime, folder)
+        if embeddings is None:
+            announce_cache(clips, self.runtime)
+            return self.runtime
+        windows, _ = split_into_windows(clips, self.options.window_seconds)
+        adapted_to = clips if self.options.adapt_batch_norm else []  # whole ones
+        return embeddings.prepared([*windows, *adapted_to], self.runtime, self.stop)
 
     def score(self, ensembles: Sequence[FoldNetworks], clips: ClipsToPredict) -> Scores | None:
         """The scores of clips, not written; None on all processes but rank 0."""

@@ -20,7 +20,7 @@ from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
 from ops.samples import DEFAULT_EFFECTS, EFFECTS_ENGINES, MIXUPS
 from toolkit.system.files import read_json
-from toolkit.system.options import before, option, section_from_json
+from toolkit.system.options import WAVEFORM_KINDS, before, option, section_from_json
 
 MAX_SEED = 2**32 - 1
 ENGINES, MIXING = (
@@ -71,7 +71,11 @@ class DataConfig:
     classmap: str = option("JSON {class: index}, see create_class_map.py")
     classes: list[str]
     max_audio_length: float = option(
-        "seconds; longer clips give a random segment in training", 10, low=0.01, high=3600
+        "seconds; longer clips give a random segment in training",
+        10,
+        low=0.01,
+        high=3600,
+        kinds=WAVEFORM_KINDS,
     )
     max_samples: int | None = option("take at most so many clips of each table", None, low=1)
     holdout_size: float = option(
@@ -161,19 +165,31 @@ class TrainConfig:
         0.0,
         low=0,
         high=1,
+        kinds=WAVEFORM_KINDS,
         group="augmentation",
     )
     effects: str = option(
         f"what computes the effects; {ENGINES}",
         DEFAULT_EFFECTS,
         choices=sorted(EFFECTS_ENGINES),
+        kinds=WAVEFORM_KINDS,
         group="augmentation",
     )
     p_shuffle: float = option(
-        "probability of shuffling chunks of 0.5 s", 0.0, low=0, high=1, group="augmentation"
+        "probability of shuffling chunks of 0.5 s",
+        0.0,
+        low=0,
+        high=1,
+        kinds=WAVEFORM_KINDS,
+        group="augmentation",
     )
     p_silence: float = option(
-        "probability of silencing a quarter of the clip", 0.0, low=0, high=1, group="augmentation"
+        "probability of silencing a quarter of the clip",
+        0.0,
+        low=0,
+        high=1,
+        kinds=WAVEFORM_KINDS,
+        group="augmentation",
     )
     p_spec_augment: float = option(
         "probability of SpecAugment: two bands of frequency and two of time hidden in the spectrogram",
@@ -222,9 +238,15 @@ class RunConfig:
     network_defaults: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
-    def features(self) -> str:
-        """The descriptor of the front end."""
-        return self.network["features"]
+    def features(self) -> str | None:
+        """The descriptor of the front end; None of a network that takes embeddings."""
+        return self.network.get("features")
+
+    @property
+    def embedding(self) -> tuple[str, str, int] | None:
+        """The backbone whose embeddings the network takes, its digest, their size; None: waveforms."""
+        names = ("backbone", "backbone_digest", "embedding_size")
+        return tuple(self.network.get(name) for name in names) if self.features is None else None
 
     @property
     def n_classes(self) -> int:
@@ -242,8 +264,11 @@ class RunConfig:
             raise DataError(f"{path}: expected the sections network, data, train and label")
         network = content["network"]
         try:
-            if not isinstance(network, dict) or not isinstance(network.get("features"), str):
-                raise ValueError("section network: expected an object with the entry 'features'")
+            if not isinstance(network, dict) or not (_has_features(network) or _has_backbone(network)):
+                raise ValueError(
+                    "section network: expected an object with the entry 'features', or with 'backbone', "
+                    "'backbone_digest' and 'embedding_size'"
+                )
             if not isinstance(content["label"], str):
                 raise ValueError(f"label: expected a text, found {content['label']!r}")
             sections = {
@@ -290,6 +315,14 @@ class RunConfig:
         )
         return here == there
 
+    def is_of_another_backbone(self, other: RunConfig) -> bool:
+        """Whether another config is of the same run but for the content of its backbone."""
+        if self.embedding is None or other.embedding is None or self.embedding == other.embedding:
+            return False
+        names = ("backbone_digest", "embedding_size")
+        content = {name: self.network[name] for name in names}
+        return self.is_of(dataclasses.replace(other, network={**other.network, **content}))
+
     def settings(self) -> dict[str, Any]:
         """The settings of all sections by their flags' names; the class names' number in their place."""
         sections = [self.network, *(dataclasses.asdict(getattr(self, name)) for name in SECTIONS)]
@@ -299,6 +332,15 @@ class RunConfig:
             name: json.dumps(value) if isinstance(value, list | dict) else value
             for name, value in settings.items()
         }
+
+
+def _has_features(network: dict[str, Any]) -> bool:
+    return isinstance(network.get("features"), str)
+
+
+def _has_backbone(network: dict[str, Any]) -> bool:
+    kinds = {"backbone": str, "backbone_digest": str, "embedding_size": int}
+    return "features" not in network and all(type(network.get(name)) is kind for name, kind in kinds.items())
 
 
 def read_config(path: Path) -> RunConfig:

@@ -77,6 +77,15 @@ class Experiment:
         directory = cls.directory_of(config, experiments_dir)
         if directory.exists() and not resume and not cls._started_by_this_launch(config, experiments_dir):
             raise cls._exists(directory)
+        if resume and not directory.exists():
+            for path, there in cls._of_label(config.label, experiments_dir):
+                if config.is_of_another_backbone(there):
+                    backbone, digest, _ = config.embedding
+                    raise DataError(
+                        f"{path}: was trained on embeddings of another backbone (digest "
+                        f"{there.embedding[1]}) than {backbone} is now ({digest}); put that one in its "
+                        "place, or start anew without --resume"
+                    )
 
     @classmethod
     def nearest_to(cls, config: RunConfig, experiments_dir: str | Path) -> str | None:

@@ -78,12 +78,12 @@ class FoldSummaries:
     """A fold's training and validation curves over the batches trained on, and its first spectrograms.
 
     Args:
-        features: descriptor of the front end, for the axes of the spectrograms.
+        features: descriptor of the front end, for the axes of the spectrograms; None: there are none.
         from_step: batches that an earlier run of the fold has trained on.
     """
 
-    def __init__(self, directory: str | Path, features: str, from_step: int = 0):
-        self.spec = parse_features(features)
+    def __init__(self, directory: str | Path, features: str | None, from_step: int = 0):
+        self.spec = None if features is None else parse_features(features)
         parts = []
         for part in ("train", "valid"):
             folder = Path(directory) / part

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+WAVEFORM_KINDS = ("1d", "2d")  # of networks; others take embeddings of whole clips
+
 
 def option(help: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
     """A dataclass field that the command line offers as a flag of the same name.
@@ -19,8 +21,9 @@ def option(help: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
         help: what the flag does, with its unit.
         limits: any of low, high (both allowed values themselves), below (not allowed itself), choices (or a
             function that gives them), parse (a function that raises ValueError for a malformed text), group
-            (of --help), required (the flag must be given though the field has a default) and before (what
-            versions did that had no such field, where that is not the default).
+            (of --help), kinds (of networks that have the flag; without it all), required (the flag must be
+            given though the field has a default) and before (what versions did that had no such field, where
+            that is not the default).
     """
     given = {} if default is dataclasses.MISSING else {"default": default}
     return dataclasses.field(**given, metadata={"help": help, **limits})

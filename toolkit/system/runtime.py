@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from toolkit.system.options import option
+from toolkit.system.options import WAVEFORM_KINDS, option
 
 COMPILERS = ("c++", "g++", "clang++")
 CUFFT_PLANS = 128  # effects transform batches of many sizes; torch would keep 4,096 plans and their memory
@@ -22,8 +22,9 @@ CUFFT_PLANS = 128  # effects transform batches of many sizes; torch would keep 4
 class Runtime:
     """What a run computes with and what it reports; none of it but amp, compile and graphs changes results.
 
-    device: of the network. parallel: what the processes of torchrun share. cache: of decoded clips, a
-    toolkit.clips.cache.ClipCache; its flag names the folder.
+    device: of the network. parallel: what the processes of torchrun share. cache: what clips are read by, a
+    toolkit.clips.cache.ClipCache or, instead of waveforms, toolkit.training.embeddings.Embeddings; its flag
+    names the folder.
     """
 
     device: torch.device
@@ -31,18 +32,23 @@ class Runtime:
         "processes that load clips (per process under torchrun); 0: the main one does", 4, low=0
     )
     amp: bool = option(
-        "compute in bfloat16 where that is safe; front end, heads and loss stay float32", False
+        "compute in bfloat16 where that is safe; front end, heads and loss stay float32",
+        False,
+        kinds=WAVEFORM_KINDS,
     )
     compile: bool = option(
-        "torch.compile: a minute or two to begin with, then faster; needs a C++ compiler", False
+        "torch.compile: a minute or two to begin with, then faster; needs a C++ compiler",
+        False,
+        kinds=WAVEFORM_KINDS,
     )
     graphs: bool = option(
         "training passes as CUDA graphs, for small networks on a GPU; batches are padded to few lengths, "
         "which changes results a little",
         False,
+        kinds=WAVEFORM_KINDS,
     )
     cache: Any = option(
-        "keep clips decoded in this folder, for all runs and epochs; /dev/shm/NAME: in memory",
+        "keep clips decoded, or embeddings, in this folder, for all runs and epochs; /dev/shm/NAME: memory",
         None,
     )
     log_interval: int = option("batches between reports", 10, low=1)

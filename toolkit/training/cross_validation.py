@@ -10,7 +10,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.metrics import lwlrap
-from toolkit.clips.loading import announce_cache
+from toolkit.clips.loading import announce_cache, split_into_windows
 from toolkit.clips.splits import Splits
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
@@ -22,6 +22,7 @@ from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
+from toolkit.training.embeddings import embeddings_of
 from toolkit.training.fold import BuildNetwork, finite, format_metric, run_fold
 
 
@@ -62,7 +63,13 @@ def train_folds(
     where, resume = session.experiments_dir, session.resume
     processes.from_main(lambda: Experiment.check_startable(config, where, resume))
     splits = load_splits(config.data, session.submission)
-    announce_cache([*splits.curated, *splits.noisy, *splits.holdout, *splits.test], runtime)
+    clips = [*splits.curated, *splits.noisy, *splits.holdout, *splits.test]
+    embeddings = embeddings_of([config], runtime, where)
+    if embeddings is None:
+        announce_cache(clips, runtime)
+    else:  # training takes whole clips, evaluation windows of very long ones
+        windows = [window for window in split_into_windows(clips, None)[0] if window.start is not None]
+        runtime = embeddings.prepared([*clips, *windows], runtime, stop)
     seen = folds_that_see(splits)
     if config.train.init_from:
         earlier = warm_start.check(config, splits, session.folds)

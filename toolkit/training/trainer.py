@@ -16,7 +16,6 @@ from ops.batching import TrainingBatches
 from ops.errors import DataError
 from ops.metrics import lwlrap_parts_of_tensors
 from ops.padding import resized
-from ops.sampling import SAMPLE_RATE
 from toolkit.system import processes
 from toolkit.system.console import progress as progress_bar
 from toolkit.system.interruption import Interrupted, StopRequest
@@ -214,7 +213,8 @@ class Trainer:
                 logits = self.network(batch["signal"], batch["lengths"], *hidden)
                 loss = self.recipe.loss_fn(logits, labels, *weighted)
             else:  # the others wait for this process's gradient: it is zero
-                logits = self.network(torch.zeros(1, SAMPLE_RATE, device=self.device), None)[:0]
+                silence = torch.zeros(1, self.model.example_samples, device=self.device)
+                logits = self.network(silence, None)[:0]
                 labels, loss = logits.detach(), logits.sum()
             # Gradients are averaged over processes, each of which has its share of the clips.
             weight = n_own * processes.world_size() / n_clips
@@ -266,6 +266,8 @@ class Trainer:
     @torch.no_grad()
     def _report_spectrograms(self, batch: dict, reports: Reports) -> None:
         features, frames = self.model.extract_features(batch["signal"], batch["lengths"])
+        if features.dim() < 3:  # embeddings are no picture
+            return
         n_frames = [features.shape[2]] * len(features) if frames is None else frames.tolist()
         reports.spectrograms(features.cpu().numpy(), n_frames, batch["fnames"])
 
