@@ -18,7 +18,7 @@ from toolkit.system.machine import prepare_process
 
 prepare_process()  # before torch is imported
 
-from networks.classifiers import NetworkConfig, build_classifier
+from networks.build import build_network
 from networks.export import WaveformTagger
 from networks.folding import fold_batch_norms
 from toolkit.cli.parser import COUNT, make_parser, output_path, run_script
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         signals, kind = clips_to_verify(args.verify_df, args.verify_data_dir, args.verify_clips), "clips"
     else:
         signals, kind = random_signals(), "random signals"
-    networks = load_best_models(experiment, lambda network: build_classifier(NetworkConfig(**network)))
+    networks = load_best_models(experiment, build_network)
     tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in networks.values()]).eval()
     content = form.write(tagger, experiment.classes)
     found = verify(form.run(content), networks, signals, kind, output)

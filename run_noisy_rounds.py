@@ -24,8 +24,10 @@ from toolkit.system.machine import prepare_process
 
 prepare_process()  # before torch is imported
 
-from networks.classifiers import NetworkConfig, build_classifier
-from networks.folding import fold_batch_norms
+from networks.build import build_network, prepare_to_predict
+from networks.classifiers import NetworkConfig
+from networks.embeddings import EmbeddingConfig
+from ops.errors import DataError
 from ops.relabeling import STRATEGIES, parse_mode
 from toolkit.cli.parser import Parser, make_parser, output_path, parsed_by, print_table, run_script
 from toolkit.cli.training_flags import (
@@ -46,7 +48,7 @@ from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
 from toolkit.system import processes
 
-NETWORKS = NetworkBuilder(lambda network: build_classifier(NetworkConfig(**network)), fold_batch_norms)
+NETWORKS = NetworkBuilder(build_network, prepare_to_predict)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -60,26 +62,46 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help=f"a mode for each round, <strategy>_<parameter>: {', '.join(STRATEGIES)}",
     )
     group.add_argument("--rounds_dir", required=True, help="folder of all that the rounds make")
-    group.add_argument("--network", required=True, choices=("2d", "1d"), help="2D or hierarchical 1D CNN")
+    group.add_argument(
+        "--network",
+        required=True,
+        choices=("2d", "1d", "embedding"),
+        help="2D or hierarchical 1D CNN, or the head of train_embedding_head.py, with its flags",
+    )
     add_flags(group, RoundsConfig)
     group.add_argument(
         "--noisy_truth_df", help="true labels of the noisy clips, CSV fname,labels: for measurements"
     )
     group.add_argument("--dry_run", action="store_true", help="check everything, print the plan and stop")
-    add_run_flags(parser, NetworkConfig, label="round", one_run=False)
+    kind = kind_named(sys.argv[1:] if argv is None else argv)
+    add_run_flags(parser, network_type(kind), label="round", kind=kind, one_run=False)
     args = parser.parse_args(argv)
     check_args(parser, args)
     args.runtime = runtime_of(parser, args)
     return args
 
 
+def kind_named(argv: list[str]) -> str | None:
+    """ "embedding" where --network says so: its flags are others. None: those of the CNNs of any kind."""
+    words = " ".join(argv).replace("=", " ").split()
+    pairs = zip(words, words[1:], strict=False)
+    return "embedding" if ("--network", "embedding") in pairs else None
+
+
+def network_type(kind: str | None) -> type:
+    """The dataclass of a kind of network."""
+    return EmbeddingConfig if kind == "embedding" else NetworkConfig
+
+
 def check_args(parser: Parser, args: argparse.Namespace) -> None:
     """parser.error where flags do not go together."""
     if args.folds is None:
         args.folds = list(range(args.n_folds))
-    check_run_flags(parser, args, NetworkConfig, args.network)
+    check_run_flags(parser, args, network_type(args.network), args.network)
     try:
-        plan_of(args, run_config_of(args, NetworkConfig, args.network, classes=[]))
+        plan_of(args, run_config_of(args, network_type(args.network), args.network, classes=[]))
+    except DataError:
+        raise
     except ValueError as error:
         parser.error(str(error))
 
@@ -93,7 +115,7 @@ def plan_of(args: argparse.Namespace, run: RunConfig) -> RoundsConfig:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    plan = plan_of(args, run_config_of(args, NetworkConfig, args.network))
+    plan = plan_of(args, run_config_of(args, network_type(args.network), args.network))
     report = output_path(f"{args.rounds_dir}/rounds.csv", make=not args.dry_run)
     directory = RoundsDirectory(report.parent)
     splits = check_all(plan, directory, args.noisy_truth_df)

@@ -13,7 +13,7 @@ from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 from ops.relabeling import label_margins
 from toolkit.clips.recordings import highest_first
 from toolkit.clips.sources import clip_path
-from toolkit.pages.clip_media import ClipMedia
+from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia
 from toolkit.pages.template import build_page
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
@@ -44,7 +44,7 @@ def report_data(
     config = experiment.config
     data = {
         "name": experiment.directory.resolve().name,
-        "features": config.features,
+        "features": config.features or DEFAULT_FEATURES,
         "folds": fold_curves(experiment),
         "n_folds": experiment.n_folds,
         "settings": [

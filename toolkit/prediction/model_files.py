@@ -123,6 +123,11 @@ FORMATS = {
 
 def check_format(experiment: Experiment, name: str) -> None:
     """Raises DataError where the format cannot hold the experiment's networks."""
+    if experiment.config.embedding is not None:
+        raise DataError(
+            f"{experiment.directory}: a head on embeddings cannot be exported together with its backbone, "
+            f"{experiment.config.embedding[0]}; use it by predict_2d_cnn.py"
+        )
     aggregation = experiment.config.network.get("aggregation_type")
     if aggregation not in FORMATS[name].aggregations:
         raise DataError(

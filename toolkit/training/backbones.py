@@ -25,7 +25,8 @@ INSTALL = "pip install -r requirements-backbones.txt"
 PACKAGES = {"onnx": "onnxruntime", "transformers": "transformers"}
 # What a network's vectors depend on; a folder may hold much else.
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-SETTINGS = ("config.json", "preprocessor_config.json", "*.index.json")
+EXTRACTORS = ("preprocessor_config.json", "processor_config.json")  # one of them says what it takes
+SETTINGS = ("config.json", *EXTRACTORS, "*.index.json")
 METHOD = b"mean and maximum over windows 1"  # another way of embedding clips gives other digests
 MIN_SECONDS = 0.1  # a shorter clip is extended with silence
 MAX_WINDOWS = 16  # that a network gets at a time
@@ -109,6 +110,11 @@ def _files_of(kind: str, path: Path) -> list[Path]:
         raise DataError(
             f"--backbone transformers:{path}: expected weights beside its config.json (model.safetensors or "
             f"pytorch_model.bin), found none; fetch them: hf download MODEL --local-dir {path}"
+        )
+    if not any((path / name).is_file() for name in EXTRACTORS):
+        raise DataError(
+            f"--backbone transformers:{path}: expected a preprocessor_config.json beside its config.json, "
+            f"with the rate and form of its input, found none; fetch it: hf download MODEL --local-dir {path}"
         )
     return sorted({file for pattern in (*WEIGHTS, *SETTINGS) for file in path.glob(pattern)})
 

@@ -38,7 +38,6 @@ from toolkit.system.background import Background, Later
 from toolkit.system.interruption import GRACE_SECONDS, Interrupted, StopRequest
 from toolkit.system.runtime import Runtime, accelerate
 from toolkit.training.batch_norm import adapt_batch_norms, refresh_head, refreshing_loader, require_enough
-from toolkit.training.embeddings import Embeddings
 from toolkit.training.evaluation import (
     Evaluation,
     Evaluator,
@@ -95,7 +94,7 @@ def run_fold(
                 require_enough(len(of_part), f"{what} clips in fold {fold}")
     torch.manual_seed(config.train.seed + fold)
     model = build_network(config.network)
-    if isinstance(runtime.cache, Embeddings):
+    if config.embedding is not None:
         embeddings = np.stack([runtime.cache.read(clip.path) for clip in clips.training])
         model.standardise(torch.from_numpy(embeddings))
     if config.train.init_from:

@@ -11,16 +11,17 @@ from torch import Tensor, nn
 
 from ops.errors import DataError
 
-# By model_type of config.json the class that is loaded; heads in the folder, as a classifier's, are left out.
+# By model_type of config.json the classes of the network (without what stands on it, as a classifier) and of what
+# turns sound into its input.
 AST, CLAP = "audio-spectrogram-transformer", ("clap", "clap_audio_model")
 CLASSES = {
-    AST: "ASTModel",
-    "clap": "ClapModel",
-    "clap_audio_model": "ClapAudioModel",
-    "wav2vec2": "Wav2Vec2Model",
-    "hubert": "HubertModel",
-    "wavlm": "WavLMModel",
-    "data2vec-audio": "Data2VecAudioModel",
+    AST: ("ASTModel", "ASTFeatureExtractor"),
+    "clap": ("ClapModel", "ClapFeatureExtractor"),
+    "clap_audio_model": ("ClapAudioModel", "ClapFeatureExtractor"),
+    "wav2vec2": ("Wav2Vec2Model", "Wav2Vec2FeatureExtractor"),
+    "hubert": ("HubertModel", "Wav2Vec2FeatureExtractor"),
+    "wavlm": ("WavLMModel", "Wav2Vec2FeatureExtractor"),
+    "data2vec-audio": ("Data2VecAudioModel", "Wav2Vec2FeatureExtractor"),
 }
 UNUSED = {"masked_spec_embed"}  # of training alone, and missing in some published weights
 WAVEFORM_SECONDS = 10  # the longest window of networks that take any length
@@ -39,7 +40,7 @@ def load_transformer(folder: Path, device: torch.device) -> _Transformer:
         kind = config.model_type
         if kind in CLASSES:
             extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
-            model, found = getattr(transformers, CLASSES[kind]).from_pretrained(
+            model, found = getattr(transformers, CLASSES[kind][0]).from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
             )
     except Exception as error:  # of a damaged folder: OSError, ValueError, KeyError, safetensors' own, ...
@@ -52,6 +53,11 @@ def load_transformer(folder: Path, device: torch.device) -> _Transformer:
         raise DataError(
             f"{folder}: expected a network of sound, model_type one of {', '.join(CLASSES)}, found {kind!r}; "
             "export others to ONNX (docs/backbones.md)"
+        )
+    if type(extractor).__name__ != CLASSES[kind][1]:
+        raise DataError(
+            f"{folder}: expected {CLASSES[kind][1]} in preprocessor_config.json, which goes with {kind}, "
+            f"found {type(extractor).__name__}; fetch it anew: hf download MODEL --local-dir {folder}"
         )
     missing = sorted(set(found["missing_keys"]) - UNUSED)
     if missing:
