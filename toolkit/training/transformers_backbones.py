@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ops.errors import DataError
 
-# By model_type of config.json the classes of the network (without what stands on it, as a classifier) and of what
-# turns sound into its input.
+# By model_type of config.json the classes of the network, without what stands on it, and of what turns sound
+# into its input.
 AST, CLAP = "audio-spectrogram-transformer", ("clap", "clap_audio_model")
 CLASSES = {
     AST: ("ASTModel", "ASTFeatureExtractor"),
