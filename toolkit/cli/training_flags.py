@@ -32,6 +32,7 @@ RECIPES: dict[str | None, dict[str, Any]] = {
         "switch_off_augmentations_on": 35,
         "batch_size": 16,
         "weight_decay": 1e-4,
+        "p_mixup": 0.5,
     }
 }
 
