@@ -1,4 +1,4 @@
-"""Tiny pretrained networks on disk: an ONNX file, and folders of the transformers library with random weights."""
+"""Tiny pretrained networks on disk: an ONNX file, and folders of the transformers library."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,12 @@ def _ast(transformers, folder):
 
 
 def _clap(transformers, folder):
-    audio = {"hidden_size": 16, "patch_embeds_hidden_size": 8, "depths": [1, 1], "num_attention_heads": [1, 2]}
+    audio = {
+        "hidden_size": 16,
+        "patch_embeds_hidden_size": 8,
+        "depths": [1, 1],
+        "num_attention_heads": [1, 2],
+    }
     audio |= {"num_hidden_layers": 2, "spec_size": 64, "num_mel_bins": 32, "window_size": 4}
     text = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     text |= {"vocab_size": 16, "max_position_embeddings": 16}

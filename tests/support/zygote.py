@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import predict_2d_cnn  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402
+import train_embedding_head  # noqa: E402
 from networks.blocks import BatchNorm1d, BatchNorm2d  # noqa: E402
 from toolkit.cli.parser import run_script  # noqa: E402
 from toolkit.runs.summaries import FoldSummaries  # noqa: E402
@@ -36,6 +37,7 @@ SCRIPTS = {
     "train_2d_cnn": train_2d_cnn,
     "predict_2d_cnn": predict_2d_cnn,
     "run_noisy_rounds": run_noisy_rounds,
+    "train_embedding_head": train_embedding_head,
 }
 
 

@@ -1,4 +1,4 @@
-"""The real loading code on real files: a tiny ONNX network, and tiny random ones of the transformers library."""
+"""The real loading code on real files: a tiny ONNX network, tiny random ones of the transformers library."""
 
 import importlib.util
 import json
