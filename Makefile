@@ -10,7 +10,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),yes)
 
 setup: $(VENV)/.installed sox
 
-$(VENV)/.installed: requirements.txt requirements-export.txt requirements-dev.txt
+$(VENV)/.installed: requirements.txt requirements-export.txt requirements-backbones.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: expected Python 3.11 or newer, found $$($(PYTHON) --version); name one: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || \
