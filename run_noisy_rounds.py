@@ -82,7 +82,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def kind_named(argv: list[str]) -> str | None:
-    """ "embedding" where --network says so: its flags are others. None: those of the CNNs of any kind."""
+    """The kind of network whose flags a command line takes: `embedding`, or None for those of both CNNs."""
     words = " ".join(argv).replace("=", " ").split()
     pairs = zip(words, words[1:], strict=False)
     return "embedding" if ("--network", "embedding") in pairs else None

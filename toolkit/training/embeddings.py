@@ -59,8 +59,8 @@ class Embeddings:
 
         Raises DataError where the clip could not be read.
         """
-        whole = self._found.get((str(path), None, None))
-        found = self._found.get((str(path), start, n_samples), whole)
+        window, whole = (str(path), start, n_samples), (str(path), None, None)
+        found = self._found[window if window in self._found else whole]
         if isinstance(found, DataError):
             raise found
         return found
@@ -70,42 +70,49 @@ class Embeddings:
 
         Under torchrun each process computes its part. What is done is kept: a killed run goes on from there.
         """
-        pieces = {}
-        for clip in clips:
-            place = (str(clip.path), clip.start, None if clip.start is None else clip.n_samples)
-            if place not in self._found:
-                pieces[place] = _Piece(clip, place, _name_of(place))
-        missing = [piece for piece in pieces.values() if not self._kept(piece)]
+        # Looked up once: another process may be writing what this one would miss.
+        missing, kept = processes.from_main(lambda: self._look_up(clips), stop)
         first_of = {piece.name or piece.place: piece for piece in missing}  # files of one content: once
-        if processes.is_main():
-            n_kept = len(pieces) - len(missing)
-            console.note(f"{self.folder}: embeddings of {n_kept} of {len(pieces)} clips are kept there")
         own = list(first_of.values())[processes.rank() :: processes.world_size()]
         computed = self._compute(own, runtime, stop) if own else {}
         if stop is not None:
             processes.wait_for_all(stop)
         for found in processes.gather(computed):
             computed |= found
-        self._found |= {piece.place: computed[piece.name or piece.place] for piece in missing}
+        self._found |= kept | {piece.place: computed[piece.name or piece.place] for piece in missing}
         # Reading a vector takes no process, and a head no compiler.
         return replace(runtime, cache=self, num_workers=0, compile=False)
+
+    def _look_up(self, clips: Sequence[Clip]) -> tuple[list[_Piece], dict[Place, np.ndarray]]:
+        """The clips and windows whose embeddings are missing, and the embeddings that are there."""
+        missing, kept = [], {}
+        places = {
+            (str(clip.path), clip.start, None if clip.start is None else clip.n_samples): clip
+            for clip in clips
+        }
+        for place, clip in places.items():
+            piece = _Piece(clip, place, _name_of(place))
+            vector = self._kept(piece)
+            if vector is None:
+                missing.append(piece)
+            else:
+                kept[place] = vector
+        console.note(f"{self.folder}: embeddings of {len(kept)} of {len(places)} clips are kept there")
+        return missing, kept
 
     def _path(self, name: str) -> Path:
         return self.folder / name[:2] / f"{name[2:]}.npz"
 
-    def _kept(self, piece: _Piece) -> bool:
-        """Whether an embedding is there and whole; then it is remembered."""
+    def _kept(self, piece: _Piece) -> np.ndarray | None:
+        """The embedding on disk, where there is one and it is whole."""
         if piece.name is None or not self._path(piece.name).exists():
-            return False
+            return None
         try:
             with np.load(verified_archive(self._path(piece.name), "an embedding", "")) as content:
                 vector = content["embedding"]
         except (ValueError, KeyError, OSError):  # damaged: it is computed anew
-            return False
-        if vector.shape != (self.size,) or vector.dtype != np.float32:
-            return False
-        self._found[piece.place] = vector
-        return True
+            return None
+        return vector if vector.shape == (self.size,) and vector.dtype == np.float32 else None
 
     def _compute(
         self, pieces: Sequence[_Piece], runtime: Runtime, stop: StopRequest | None
