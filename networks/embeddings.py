@@ -105,7 +105,8 @@ class EmbeddingHead(nn.Module):
     def pad_channels(self) -> None:
         """Nothing to pad: its layers are small."""
 
-    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, signal: Tensor, lengths: Tensor | None = None, bands: None = None) -> Tensor:
+        """bands: of spectrograms, which it has none of."""
         return self.classify(*self.extract_features(signal, lengths))
 
     def extract_features(self, signal: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, None]:

@@ -196,6 +196,7 @@ class TrainConfig:
         0.0,
         low=0,
         high=1,
+        kinds=WAVEFORM_KINDS,
         group="augmentation",
     )
     switch_off_augmentations_on: int = option(
