@@ -18,6 +18,7 @@ import download_data
 import releases
 from real_processes import Zygote
 from repository import ROOT
+from toolkit.clips.foreign_files import find_ffmpeg
 from toolkit.download import http
 
 pytest.register_assert_rewrite("any_text", "checkable_data", "command_lines")
@@ -34,6 +35,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs CUDA"))
         if "needs_sox" in item.keywords and shutil.which("sox") is None:
             item.add_marker(pytest.mark.skip(reason="needs the SoX binary: apt-get install sox"))
+        if "needs_ffmpeg" in item.keywords and find_ffmpeg() is None:
+            reason = "needs ffmpeg: apt-get install ffmpeg, or pip install imageio-ffmpeg"
+            item.add_marker(pytest.mark.skip(reason=reason))
         if "needs_chromium" in item.keywords and not (
             shutil.which("chromium") and shutil.which("chromedriver")
         ):
@@ -84,6 +88,13 @@ def training_flags(toy, tmp_path):
         return [*pairs, *(() if "--folds" in extra else ("--folds", "0", "1")), *extra]
 
     return flags
+
+
+@pytest.fixture
+def without_ffmpeg(monkeypatch):
+    """As on a machine where ffmpeg is not installed."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import soundfile
 import check_data
 from checkable_data import RATE, Data, clip
 from ops.errors import DataError
-from toolkit.clips.layouts import CONVERT
+from toolkit.clips.foreign_files import INSTALL
 from toolkit.clips.problems import DOUBTFUL_LABELS, KINDS, KNOWN_BAD, REPAIR
 
 
@@ -33,7 +33,7 @@ def test_clean_data(data, capsys):
     ]
 
 
-def test_every_kind_of_problem_at_once(data, capsys):
+def test_every_kind_of_problem_at_once(data, capsys, without_ffmpeg):
     folder = data.folder
     # Errors.
     data.add("curated", "gone.wav", "Bark")
@@ -105,7 +105,7 @@ def test_every_kind_of_problem_at_once(data, capsys):
             ("unreadable", "noisy", "text.wav"),
             ("unreadable", "noisy", "folder.wav"),
             ("unreadable", "test", "nan.wav"),
-            ("sound to be converted", "test", "phone.m4a"),
+            ("sound that needs ffmpeg", "test", "phone.m4a"),
             ("decoded in part", "noisy", "cut.wav"),
             ("beyond full scale", "test", "integers.wav"),
             (KNOWN_BAD, "curated", "f76181c4.wav"),
@@ -146,8 +146,8 @@ def test_every_kind_of_problem_at_once(data, capsys):
         f"error: 2 x missing: {curated}: gone.wav; {test}: gone.wav; {REPAIR}",
         f"error: 2 x empty: {noisy}: no_bytes.wav, no_frames.wav; {REPAIR}",
         f"error: 3 x unreadable: {noisy}: text.wav, folder.wav; {test}: nan.wav; {REPAIR}",
-        f"error: 1 x sound to be converted: {test}: phone.m4a (cannot be read as audio, it is an MP4, M4A or "
-        f"MOV file; {CONVERT}); {REPAIR}",
+        f"error: 1 x sound that needs ffmpeg: {test}: phone.m4a (it is an MP4, M4A or MOV file); "
+        f"{INSTALL}, or train with --skip_bad_clips",
         f"error: 1 x decoded in part: {noisy}: cut.wav (only 0.06 of 0.07 seconds can be decoded (the file "
         f"is cut off)); {REPAIR}",
         f"error: 1 x beyond full scale: {test}: integers.wav (expected float samples in [-1, 1], found "

@@ -31,7 +31,7 @@ from toolkit.system.console import progress
 KIND_OF_ERROR = {
     MissingAudioError: "missing",
     EmptyAudioError: "empty",
-    ForeignAudioError: "sound to be converted",
+    ForeignAudioError: "sound that needs ffmpeg",
     PartialAudioError: "decoded in part",
     OverscaleAudioError: "beyond full scale",
 }
@@ -67,6 +67,7 @@ def clip_problems(
             raise_lack(error)
             kind = KIND_OF_ERROR.get(type(error), "unreadable")
             detail = str(error).removeprefix(f"{path}: ") if KINDS[kind].detailed else str(error)
+            detail = getattr(error, "found", detail)  # the remedy, the same for all, is the kind's
             return Examined([(kind, detail)])
 
     with ThreadPoolExecutor(n_threads) as pool:

@@ -12,29 +12,6 @@ Piece = bytes | tuple[int, int]  # bytes of their own, or the file's from start 
 WINDOW = 2**14  # bytes read at a time
 
 
-# Endings of sounds and videos that soundfile cannot read.
-FOREIGN_SUFFIXES = set(
-    ".3ga .3gp .aac .ac3 .amr .ape .asf .avi .dts .f4v .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp4 .mpc "
-    ".mpeg .mpg .mts .ra .rm .spx .tta .vob .webm .wma .wmv .wv".split()
-)
-CONVERT = "convert it, e.g. ffmpeg -i X X.wav"
-# The beginnings of files that soundfile cannot read; (offset, bytes): what they are.
-FOREIGN = {
-    (4, b"ftyp"): "an MP4, M4A or MOV file",
-    (0, b"\x1a\x45\xdf\xa3"): "a WebM or Matroska file",
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): "a WMA, WMV or ASF file",
-    (0, b"#!AMR"): "an AMR file",
-    (0, b"\xff\xf1"): "an AAC file",
-    (0, b"\xff\xf9"): "an AAC file",
-    (0, b"ADIF"): "an AAC file",
-    (0, b"MAC "): "an APE file",
-    (0, b"wvpk"): "a WavPack file",
-    (0, b"FLV\x01"): "an FLV file",
-    (8, b"AVI "): "an AVI file",
-    (0, b"\x00\x00\x01\xba"): "an MPEG video file",
-}
-
-
 @dataclass(frozen=True)
 class Loss:
     """The file holds less than it promises: seconds that it holds, that it promises (None: unknown), why."""
@@ -50,7 +27,7 @@ class Layout:
 
     streams: one behind the other, each a sound file of its own, given as pieces; none: the file as it is.
     loss: what is missing. surplus: what lies beside the sound and is not read, in words.
-    foreign: what kind of file it is, if one that soundfile cannot read.
+    foreign: what kind of file it is, if one that soundfile cannot read, see foreign_files.
     last_seeks: of each stream the frame behind which its decoder jumps to a wrong place; None: no such.
     """
 
@@ -152,9 +129,3 @@ class Spliced(io.RawIOBase):
             n_read += len(content)
             self._position += len(content)
         return n_read
-
-
-def foreign_format(source: Source) -> str:
-    """What a file is that soundfile cannot read, as "an MP4 file"; empty: not known."""
-    head = source.at(0, 16)
-    return next((name for (offset, magic), name in FOREIGN.items() if head[offset:].startswith(magic)), "")

@@ -17,9 +17,10 @@ from ops.batching import TrainingBatches, collate_draws, pad_collate
 from ops.errors import DataError, raise_lack
 from ops.samples import AugmentationDraw, Sample
 from ops.sampling import SAMPLE_RATE
+from toolkit.clips.foreign_files import FOREIGN_SUFFIXES
 from toolkit.clips.loader_processes import BatchLoader, prepare_loader_process
 from toolkit.clips.sound_files import read_audio
-from toolkit.system import processes
+from toolkit.system import console, processes
 from toolkit.system.runtime import Runtime
 
 WINDOW_SECONDS = 30  # as long as the longest clips of FSDKaggle2019
@@ -178,9 +179,17 @@ def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
 
 
 def announce_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
-    """Says what room the cache takes, before these clips are read; nothing without one."""
-    if runtime.cache is not None and processes.is_main():
+    """Says what room the cache takes, before these clips are read; without one, whether it would help much."""
+    if not processes.is_main():
+        return
+    if runtime.cache is not None:
         runtime.cache.announce({clip.path: clip.n_samples for clip in clips})
+        return
+    n_foreign = sum(clip.path.suffix.lower() in FOREIGN_SUFFIXES for clip in clips)
+    if n_foreign:
+        console.note(
+            f"{n_foreign} clips are decoded by ffmpeg, each time as a whole; with --cache DIR once and for all"
+        )
 
 
 def training_loader(

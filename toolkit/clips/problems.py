@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from ops.errors import DataError, ProblemsError
+from toolkit.clips.foreign_files import INSTALL
 
 MAX_NAMED = 10  # problems of a kind that are named; of the others the number is told
 ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
 UNUSABLE = "unusable table, class map or folder"
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
-REPAIR = "repair or restore these files, remove their rows, or train with --skip_bad_clips"
+SKIP = ", or train with --skip_bad_clips"
+REPAIR = f"repair or restore these files, remove their rows{SKIP}"
 # Labels that look like mistakes.
 SEVERAL = "several labels in one name"
 ALIKE = "labels spelled almost alike"
@@ -64,7 +66,7 @@ KINDS = {  # in the order of the report
     "missing": Kind(REPAIR, of_clip=True),
     "empty": Kind(REPAIR, of_clip=True),
     "unreadable": Kind(REPAIR, of_clip=True),
-    "sound to be converted": Kind(REPAIR, detailed=True, of_clip=True),
+    "sound that needs ffmpeg": Kind(f"{INSTALL}{SKIP}", detailed=True, of_clip=True),
     "decoded in part": Kind(REPAIR, detailed=True, of_clip=True),
     "beyond full scale": Kind(REPAIR, detailed=True, of_clip=True),
     KNOWN_BAD: Kind(detailed=True),

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from ops.errors import DataError
-from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES
+from toolkit.clips.foreign_files import FOREIGN_SUFFIXES, INSTALL, find_ffmpeg
 from toolkit.clips.problems import MAX_NAMED
 from toolkit.system import console, processes
 from toolkit.system.suggestions import nearest_path
@@ -31,16 +31,17 @@ def find_sounds(inputs: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
     """
     found: dict[Path, None] = {}
     others: dict[Path, None] = {}
+    suffixes = SUFFIXES | FOREIGN_SUFFIXES if find_ffmpeg() else SUFFIXES
     roots = []
     for given in inputs:
         path = Path(os.path.abspath(given))
         if path.is_dir():
             roots.append(path)
             files = _files_below(path)
-            sounds = [file for file in files if file.suffix.lower() in SUFFIXES]
-            left_out = [file for file in files if file.suffix.lower() not in SUFFIXES]
+            sounds = [file for file in files if file.suffix.lower() in suffixes]
+            left_out = [file for file in files if file.suffix.lower() not in suffixes]
             if not sounds:
-                endings = ", ".join(sorted(SUFFIXES))
+                endings = ", ".join(sorted(suffixes))
                 named = f", but {_in_words(left_out)}" if left_out else ""
                 raise DataError(f"{given}: expected a folder with sound files ({endings}), found none{named}")
             found.update(dict.fromkeys(sounds))
@@ -66,7 +67,8 @@ def _in_words(files: Sequence[Path]) -> str:
     others = [file for file in files if file not in foreign]
     names = ", ".join(str(file) for file in [*foreign, *others][:MAX_NAMED])
     more = ", ..." if len(files) > MAX_NAMED else ""
-    remedy = f"; {len(foreign)} of them may be sounds that cannot be read: {CONVERT}" if foreign else ""
+    count = f"{len(foreign)} of them" if len(foreign) < len(files) else "they"
+    remedy = f"; {count} may be sounds that only ffmpeg reads: {INSTALL}" if foreign else ""
     return " ".join(f"{len(files)} other files ({names}{more}){remedy}".splitlines())
 
 

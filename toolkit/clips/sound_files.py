@@ -1,4 +1,4 @@
-"""Sound files: any format that soundfile reads -> mono float32 at 44,100 Hz."""
+"""Sound files: any format that soundfile reads, or ffmpeg -> mono float32 at 44,100 Hz."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 import re
 import stat
 import struct
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,7 +30,15 @@ from toolkit.clips.chunked_files import (
     survey_wav,
 )
 from toolkit.clips.flac_frames import survey_flac
-from toolkit.clips.layouts import CONVERT, FOREIGN_SUFFIXES, Layout, Loss, Source, Spliced, foreign_format
+from toolkit.clips.foreign_files import (
+    FOREIGN_SUFFIXES,
+    INSTALL,
+    decode,
+    find_ffmpeg,
+    foreign_format,
+    survey_asf,
+)
+from toolkit.clips.layouts import Layout, Loss, Source, Spliced
 from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
 from toolkit.clips.ogg_pages import survey_ogg
 from toolkit.clips.streams import Stream
@@ -59,7 +69,9 @@ SURVEYS: dict[bytes, Callable[[Source, Layout], None]] = {
     b"NIST": survey_nist,
     b"fLaC": survey_flac,
     b"OggS": survey_ogg,
+    b"\x30\x26\xb2\x75": survey_asf,
 }
+_LAST = threading.local()  # what ffmpeg decoded last: clips are read several times in a row
 # soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
 _READ_ERRORS = (
     *(soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError, MemoryError),
@@ -83,7 +95,14 @@ class EmptyAudioError(DataError):
 
 
 class ForeignAudioError(DataError):
-    """The file may be sound, in a format that cannot be read here."""
+    """The file may be sound, in a format that needs ffmpeg, which is missing; `found` says which format."""
+
+    def __init__(self, message: str, found: str):
+        super().__init__(message, found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 class PartialAudioError(DataError):
@@ -125,7 +144,7 @@ def read_audio(path: str | Path, start: int = 0, n_samples: int | None = None) -
     sound card would, up to MAX_OVERSHOOT.
 
     Args:
-        path: a file that soundfile reads.
+        path: a file that soundfile reads; where ffmpeg is installed, any that it decodes, all of it at once.
         start: first sample, counted at 44,100 Hz.
         n_samples: at most so many samples at 44,100 Hz; None: to the end.
 
@@ -281,11 +300,11 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
                 layout = _survey(file)
             else:
                 layout = _survey_long(_openable(path), status.st_size, status.st_mtime_ns)
-            if layout.foreign:
-                raise ForeignAudioError(f"{name}: cannot be read as audio, it is {layout.foreign}; {CONVERT}")
             if layout.loss is not None and layout.loss.found:
                 raise _partial(name, layout.loss)
             sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
+            if layout.foreign:
+                sounds = [_decoded_by_ffmpeg(path, name, layout.foreign, status)]
             readers = [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds]
             loss = _logged_loss(readers[0])
             if loss is not None:
@@ -303,10 +322,28 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
     except DataError:
         raise
     except _READ_ERRORS as error:
-        text = f"{name}: cannot be read as audio ({_reason(error)})"
-        if Path(path).suffix.lower() in FOREIGN_SUFFIXES:
-            raise ForeignAudioError(f"{text}; {CONVERT}") from error
-        raise DataError(text) from error
+        raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
+
+
+def _decoded_by_ffmpeg(path: str | Path, name: str, what: str, status: os.stat_result) -> Spliced:
+    """A foreign file's sound as an AU file without a name, kept until this thread decodes another one."""
+    program = find_ffmpeg()
+    if program is None:
+        raise ForeignAudioError(f"{name}: cannot be read as audio, it is {what}; {INSTALL}", f"it is {what}")
+    # Forked processes would share the place that is read at.
+    key = (os.getpid(), os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if getattr(_LAST, "key", None) != key:
+        _LAST.key, _LAST.file = None, tempfile.TemporaryFile()  # noqa: SIM115
+        _LAST.complaints = decode(program, _openable(path), _LAST.file)
+        _LAST.key = key
+    sound = Spliced(_LAST.file, [(0, os.fstat(_LAST.file.fileno()).st_size)])
+    if _LAST.complaints:
+        why = f"ffmpeg: {_LAST.complaints[0].rstrip('.')}"
+        with suppress(soundfile.SoundFileError), soundfile.SoundFile(sound) as reader:
+            if reader.frames:
+                raise _partial(name, Loss(reader.frames / reader.samplerate, None, why))
+        raise DataError(f"{name}: cannot be read as audio, it is {what} ({why})")
+    return sound
 
 
 def _status(path: str | Path, name: str) -> os.stat_result:
@@ -332,10 +369,15 @@ def _survey(file: BinaryIO) -> Layout:
     magic = source.at(0, 4)
     if magic[:3] == b"ID3":
         magic = source.at(source.end_of_id3(0), 4)
-    if layout.foreign:
-        return layout
-    scan = SURVEYS.get(magic)
-    if scan is None and (begins_as_mpeg(source) or not _is_known(file.name)):
+    scan, is_mpeg = SURVEYS.get(magic), begins_as_mpeg(source)
+    if not layout.foreign and (scan is None or magic == b"OggS") and not is_mpeg:
+        suffix = Path(os.fsdecode(file.name)).suffix.lower()
+        is_known = _is_known(file.name)
+        if not is_known and suffix in FOREIGN_SUFFIXES:
+            layout.foreign = f"perhaps a {suffix} file"
+        elif not is_known and scan is None:
+            scan = survey_mpeg
+    elif not layout.foreign and scan is None:
         scan = survey_mpeg
     if scan is not None:
         scan(source, layout)

@@ -24,10 +24,12 @@ from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.report import top_scores
 from toolkit.pages.template import build_page
 from toolkit.runs.predictions import read_predictions
-from toolkit.system.console import progress
+from toolkit.system.console import progress, warn
 
 STATUSES = ("kept", "dropped", "changed")
 DECISIONS = ("keep", "drop", "fix")
+# Endings of the sound files that today's browsers play.
+PLAYABLE = set(".aac .flac .m4a .m4b .mp3 .mp4 .oga .ogg .opus .wav .wave .webm".split())
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,14 @@ def add_media(
         content = {"sound": relative_url(path, page)} if media is None else media.of(path)
         clips.append({"row": row, **data["clips"][row], **content})
     data["clips"] = clips
+    endings = [Path(data["table"][row][0]).suffix.lower() for row in rows]
+    silent = [ending for ending in endings if media is None and ending not in PLAYABLE]
+    if silent:
+        named = ", ".join(sorted(set(silent))) or "none"
+        warn(
+            f"{len(silent)} linked files have endings ({named}) that browsers may not play; without "
+            "--link_audio the page holds their sound as MP3"
+        )
 
 
 def review_page(data: dict[str, Any], name: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import DataError
+from toolkit.clips.foreign_files import INSTALL
 from toolkit.clips.loading import Clip, join_windows, split_into_windows
 from toolkit.clips.recordings import find_sounds, in_words
 
@@ -50,19 +51,19 @@ def test_a_folder_without_sounds_and_a_path_that_is_not_there(tmp_path):
         find_sounds([tmp_path / "my_sound"])
 
 
-def test_files_of_other_kinds_are_named_with_what_to_do(tmp_path, capsys):
+def test_files_of_other_kinds_are_named_with_what_to_do(tmp_path, capsys, without_ffmpeg):
     touch(*(tmp_path / name for name in ("1.wav", "notes.txt", "call.M4A", "deep/clip.webm", ".hidden.m4a")))
     assert find_sounds([tmp_path])[0] == ["1.wav"]
     warning = capsys.readouterr().err
     assert "3 other files" in warning and len(warning.splitlines()) == 1 and ".hidden" not in warning
     assert warning.index("call.M4A") < warning.index("notes.txt")  # the sounds come first
-    assert "2 of them may be sounds that cannot be read: convert it, e.g. ffmpeg -i X X.wav" in warning
+    assert f"2 of them may be sounds that only ffmpeg reads: {INSTALL}" in warning
     touch(*(tmp_path / "many" / f"{index:02}.m4a" for index in range(12)), tmp_path / "many" / "1.wav")
     find_sounds([tmp_path / "many"])
     warning = capsys.readouterr().err
     assert "12 other files" in warning and "09.m4a, ..." in warning and "10.m4a" not in warning
     (tmp_path / "many" / "1.wav").unlink()
-    with pytest.raises(DataError, match="found none, but 12 other files .*ffmpeg -i X X.wav"):
+    with pytest.raises(DataError, match="found none, but 12 other files .*they may be .*install ffmpeg"):
         find_sounds([tmp_path / "many"])
     find_sounds([tmp_path / "deep" / "clip.webm", tmp_path / "1.wav"])  # named: tried as they are
     assert not capsys.readouterr().err
