@@ -179,7 +179,7 @@ def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
 
 
 def announce_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
-    """Says what room the cache takes, before these clips are read; without one, whether it would help much."""
+    """Says what room the cache takes, before these clips are read; else whether it would help."""
     if not processes.is_main():
         return
     if runtime.cache is not None:
@@ -187,9 +187,7 @@ def announce_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
         return
     n_foreign = sum(clip.path.suffix.lower() in FOREIGN_SUFFIXES for clip in clips)
     if n_foreign:
-        console.note(
-            f"{n_foreign} clips are decoded by ffmpeg, each time as a whole; with --cache DIR once and for all"
-        )
+        console.note(f"{n_foreign} clips are decoded by ffmpeg, anew at each reading; with --cache DIR once")
 
 
 def training_loader(

@@ -16,13 +16,16 @@ import pandas as pd
 from ops.errors import DataError
 from toolkit.clips.file_kinds import encoding_of, kind_of_file
 from toolkit.clips.problems import MAX_NAMED, ONE_CELL, MalformedRow
+from toolkit.system import console, processes
 from toolkit.system.files import check_sum, write_atomically, write_with_sum
 from toolkit.system.suggestions import nearest_path
 
-OTHER_NAMES = {  # what other data sets call the columns, without blanks, marks and case
-    "fname": ["filename", "file", "filepath", "path", "name", "slicefilename", "audio", "clip", "id"],
-    "labels": ["label", "class", "classes", "classname", "category", "tags", "tag", "target"],
+# What other data sets call the columns, without blanks, marks and case: taken for them; and only named.
+TAKEN_NAMES = {
+    "fname": ["filename", "file", "filepath", "path", "slicefilename"],
+    "labels": ["label", "class", "classes", "classname", "category", "tags", "tag"],
 }
+OTHER_NAMES = {"fname": ["name", "audio", "clip", "id"], "labels": ["target"]}
 
 
 def read_table(path: str | Path, columns: Sequence[str], all_columns: bool = False) -> pd.DataFrame:
@@ -34,7 +37,7 @@ def read_table(path: str | Path, columns: Sequence[str], all_columns: bool = Fal
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
     if all_columns:
-        header = next(_csv_rows(path, expected), [])
+        header = _renamed(next(_csv_rows(path, expected), []), path, columns)
         check_columns(header, path, columns, expected)
         columns = [*columns, *(name for name in header if name not in columns)]
     cells = []
@@ -50,8 +53,8 @@ def read_table(path: str | Path, columns: Sequence[str], all_columns: bool = Fal
 
 
 def has_column(path: str | Path, name: str) -> bool:
-    """Whether a CSV table's first line names the column."""
-    return name in next(_csv_rows(path, "a CSV table"), [])
+    """Whether a CSV table's first line names the column, see `scan_table`."""
+    return name in _renamed(next(_csv_rows(path, "a CSV table"), []), path, [name])
 
 
 def column_of(path: str | Path, name: str) -> dict[str, str]:
@@ -94,18 +97,21 @@ def read_weights(noisy_table: str) -> dict[str, float]:
 def scan_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str] | MalformedRow]]:
     """Yields each row's number, from 1, and its cells in the given columns, as text.
 
-    In place of the cells a MalformedRow where their number differs from the first line's. Raises
-    DataError where the file is missing or no CSV, or a column is missing.
+    Columns that the first line spells with blanks, marks or in other case are taken, and for fname and
+    labels those of TAKEN_NAMES, which a note tells once. In place of the cells a MalformedRow where their
+    number differs from the first line's. Raises DataError where the file is missing or no CSV, or a column
+    is missing or may be one of several.
     """
     expected = f"a CSV table with the columns {', '.join(columns)}"
     rows = _csv_rows(path, expected)
-    header = next(rows, [])
+    first = next(rows, [])
+    header = _renamed(first, path, columns)
     if not set(columns) <= set(header):
         _refuse_other_files(path, expected, columns)
     check_columns(header, path, columns, expected)
     positions = [header.index(name) for name in columns]
     for number, row in enumerate(rows, start=1):
-        if row == header or (row and [row[0].lstrip("\ufeff"), *row[1:]] == header):
+        if row == first or (row and [row[0].lstrip("\ufeff"), *row[1:]] == first):
             yield number, MalformedRow(path, f"row {number} repeats the first line", "remove it")
         elif len(row) == len(header):
             yield number, [row[position] for position in positions]
@@ -163,14 +169,34 @@ def _refuse_other_files(path: str | Path, expected: str, columns: Sequence[str])
             )
 
 
+def _renamed(header: list[str], path: str | Path, columns: Sequence[str]) -> list[str]:
+    """A first line with near misses of the columns under the columns' own names; a note tells it once."""
+    taken = {}
+    for name in columns:
+        others = [other for other in header if other not in columns]
+        alike = [other for other in others if _plain(other) == _plain(name)]
+        alike = alike or [other for other in others if _plain(other) in TAKEN_NAMES.get(name, ())]
+        if name in header or not alike:
+            continue
+        if len(alike) > 1:
+            raise DataError(
+                f"{path}: expected a column {name!r}, found {', '.join(map(repr, alike))} in its first line, "
+                f"which may all be meant; rename one to {name!r}"
+            )
+        taken[alike[0]] = name
+    for other, name in taken.items() if processes.is_main() else ():
+        console.note_once(f"{path}: takes its column {other!r} for {name!r}")
+    return [taken.get(name, name) for name in header]
+
+
 def _nearest_columns(missing: Sequence[str], header: Sequence[str]) -> str:
     """ "'filename' to 'fname'": columns that may be the missing ones under other names, or nothing."""
     found = []
     for name in missing[:MAX_NAMED]:
         plain = {_plain(other): other for other in reversed(header)}
-        usual = next((plain[other] for other in OTHER_NAMES.get(name, ()) if other in plain), None)
+        usual = [_plain(name), *TAKEN_NAMES.get(name, ()), *OTHER_NAMES.get(name, ())]
         near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.7)
-        other = plain.get(_plain(name)) or usual or (plain[near[0]] if near else None)
+        other = next((plain[other] for other in [*usual, *near] if other in plain), None)
         if other is not None:
             found.append(f"{other!r} to {name!r}")
     return ", ".join(found)

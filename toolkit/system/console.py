@@ -15,7 +15,7 @@ from tqdm import tqdm as Bar
 _CODES = {"bold": "1", "red": "31", "yellow": "33"}
 _LINE_SECONDS = 60
 _quiet, _bars = False, True
-_warned: set[str] = set()
+_told: set[str] = set()  # notes and warnings that are told once
 
 
 def set_quiet(quiet: bool, bars: bool = True) -> None:
@@ -42,9 +42,16 @@ def warn(message: str) -> None:
 
 def warn_once(message: str) -> None:
     """Warns, but not of the same again in this process."""
-    if message not in _warned:
-        _warned.add(message)
+    if message not in _told:
+        _told.add(message)
         warn(message)
+
+
+def note_once(message: str) -> None:
+    """A note, but not the same again in this process."""
+    if message not in _told:
+        _told.add(message)
+        note(message)
 
 
 def prepare_streams() -> None:

@@ -57,7 +57,6 @@ def test_read_table(content, rows, table):
         ("\nfname,labels\na,b\n", "found no column 'fname', 'labels'"),
         ("fname;labels\na;b\n", "separated by ';' in its first line; separate them by commas"),
         ("fname\na\n", "found no column 'labels' in its first line"),
-        ("Fname,labels\na,b\n", "found no column 'fname'"),
         ("fname,labels,fname\na,b,c\n", "the column 'fname' stands twice"),
         ("fname,labels\n", "found no rows"),
         ("fname,labels\n\n\n", "found no rows"),
@@ -74,13 +73,10 @@ def test_read_table(content, rows, table):
         ("fname\tlabels\na\tBark\n", r"separated by '\t' in its first line"),
         ("labels\nBark\n", "found no column 'fname' in its first line"),
         ("fname,labels\na,b\n".encode("utf-16"), "found no valid one"),
-        ("fname,label\na,b\n", "no column 'labels' in its first line; rename 'label' to 'labels'"),
-        ("filename,labels\na,b\n", "rename 'filename' to 'fname'"),
-        ("file_name,labels\na,b\n", "rename 'file_name' to 'fname'"),
-        ("fname ,labels\na,b\n", "rename 'fname ' to 'fname'"),
-        ("Fname,LABELS\na,b\n", "rename 'Fname' to 'fname', 'LABELS' to 'labels'"),
-        ("\ufeff\ufefffname,labels\na,b\n", r"rename '\ufefffname' to 'fname'"),
-        ("path,category\na,b\n", "rename 'path' to 'fname', 'category' to 'labels'"),
+        ("fnmae,labels\na,b\n", "no column 'fname' in its first line; rename 'fnmae' to 'fname'"),
+        ("id,target\na,b\n", "rename 'id' to 'fname', 'target' to 'labels'"),
+        ("file,path,labels\na,b,c\n", "found 'file', 'path' in its first line, which may all be meant"),
+        ("fname,label,tags\na,b,c\n", "rename one to 'labels'"),
         ('"fname,labels"\n"a,b"\n', "its whole first line in quotes, as one cell"),
         ("# by hand\nfname,labels\na,b\n", "in its first line but in row 2; remove the lines above"),
         ("fname,labels\na,b\n# by hand\n", "found '# by hand'; a comment has no place in a table"),
@@ -96,6 +92,27 @@ def test_what_is_no_table(content, words, table):
     message = str(raised.value)
     assert words in message and message.startswith(str(path))
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "header, told",
+    [
+        ("fname,label", "'label' for 'labels'"),
+        ("filename,labels", "'filename' for 'fname'"),
+        ("file_name,labels", "'file_name' for 'fname'"),
+        ("fname , labels", "'fname ' for 'fname', ' labels' for 'labels'"),
+        ("Fname,LABELS", "'Fname' for 'fname', 'LABELS' for 'labels'"),
+        ("\ufeff\ufefffname,labels", r"'\ufefffname' for 'fname'"),
+        ("path,category", "'path' for 'fname', 'category' for 'labels'"),
+    ],
+)
+def test_near_misses_of_columns_are_taken_and_told_once(header, told, table, capsys):
+    path = table(f"{header},Weight,n\na,b,0.5,1\n")
+    assert read_table(path, COLUMNS).values.tolist() == [["a", "b"]]
+    assert read_table(path, COLUMNS, all_columns=True)["labels"].tolist() == ["b"]
+    assert read_weights(path) == {"a": 0.5}
+    told = [*told.split(", "), "'Weight' for 'weight'"]
+    assert capsys.readouterr().out.splitlines() == [f"{path}: takes its column {text}" for text in told]
 
 
 def test_tables_that_cannot_be_opened(tmp_path):
