@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ops.errors import DataError
 from toolkit.clips.doubtful_labels import doubtful_labels
@@ -20,7 +21,11 @@ def class_map_of_table(table: str | Path) -> dict[str, int]:
 
     Raises DataError where there is no label, or one that cannot name a class.
     """
-    rows = read_table(table, ["fname", "labels"])
+    return class_map_of(read_table(table, ["fname", "labels"]), table)
+
+
+def class_map_of(rows: pd.DataFrame, table: str | Path) -> dict[str, int]:
+    """class_map_of_table of rows that are read already, or are still to be written; table: their name."""
     class_map = make_class_map(rows["labels"])
     if not class_map:
         raise DataError(f"{table}: expected labels, found none in any row")

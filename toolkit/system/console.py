@@ -40,6 +40,11 @@ def warn(message: str) -> None:
         Bar.write(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr)
 
 
+def counted(what: str, count: int) -> str:
+    """ "1 clip", "2 clips", "2 classes"."""
+    return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
+
+
 def warn_once(message: str) -> None:
     """Warns, but not of the same again in this process."""
     if message not in _told:
