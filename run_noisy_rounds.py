@@ -30,6 +30,7 @@ from networks.embeddings import EmbeddingConfig
 from ops.errors import DataError
 from ops.relabeling import STRATEGIES, parse_mode
 from toolkit.cli.parser import Parser, make_parser, output_path, parsed_by, print_table, run_script
+from toolkit.cli.presets import take_defaults
 from toolkit.cli.training_flags import (
     add_flags,
     add_run_flags,
@@ -46,7 +47,7 @@ from toolkit.rounds.report import check_truth, planned_rounds, printable
 from toolkit.rounds.run import RoundsJob
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
-from toolkit.system import processes
+from toolkit.system import console, processes
 
 NETWORKS = NetworkBuilder(build_network, prepare_to_predict)
 
@@ -73,9 +74,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--noisy_truth_df", help="true labels of the noisy clips, CSV fname,labels: for measurements"
     )
     group.add_argument("--dry_run", action="store_true", help="check everything, print the plan and stop")
-    kind = kind_named(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    kind = kind_named(words)
     add_run_flags(parser, network_type(kind), label="round", kind=kind, one_run=False)
+    preset = take_defaults(parser, words, kind)
     args = parser.parse_args(argv)
+    if preset and processes.shows_progress():
+        console.note(preset)
     check_args(parser, args)
     args.runtime = runtime_of(parser, args)
     return args
@@ -95,8 +100,6 @@ def network_type(kind: str | None) -> type:
 
 def check_args(parser: Parser, args: argparse.Namespace) -> None:
     """parser.error where flags do not go together."""
-    if args.folds is None:
-        args.folds = list(range(args.n_folds))
     check_run_flags(parser, args, network_type(args.network), args.network)
     try:
         plan_of(args, run_config_of(args, network_type(args.network), args.network, classes=[]))

@@ -3,8 +3,9 @@
 """Train the 2D CNN on log-mel (or log-STFT) spectrograms, fold by fold.
 
     python train_2d_cnn.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
-        --classmap data/classmap.json --features=mel_2048_1024_128 --optimizer=adam --folds 0 1 2 3 4 \\
-        --n_folds=5 --aggregation_type=max --scheduler=1cycle_0.0001_0.005 --p_mixup=0.5 --p_aug=0.75
+        --classmap data/classmap.json --preset small
+
+trains all folds of a small network. `--help preset` names other presets; flags given as well count first.
 """
 
 import argparse

@@ -3,8 +3,9 @@
 """Train the hierarchical 1D CNN on log-STFT (or log-mel) frames, fold by fold.
 
     python train_hierarchical_cnn.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
-        --classmap data/classmap.json --features=stft_256_128 --optimizer=adam --folds 0 1 2 3 4 \\
-        --n_folds=5 --aggregation_type=max --scheduler=1cycle_0.0001_0.005 --p_mixup=0.5 --p_aug=0.75
+        --classmap data/classmap.json --preset small
+
+trains all folds of a small network. `--help preset` names other presets; flags given as well count first.
 """
 
 import argparse

@@ -10,7 +10,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -44,7 +44,7 @@ class Group:
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """As argparse's, with what Parser.described adds."""
-        return self.group.add_argument(*names, **self.parser.described(names, options))
+        return self.parser.known(self.group.add_argument(*names, **self.parser.described(names, options)))
 
     def add_mutually_exclusive_group(self, **options: Any) -> Group:
         """As argparse's."""
@@ -59,6 +59,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, docstring: str):
         self.docstring, self.titles, self.flags, self.required = docstring, [], [], []
+        self.actions: dict[str, argparse.Action] = {}  # by the names of their values
+        self.stand_in = ""  # a flag that gives others, which are required
         self.given: list[str] = []  # the words of the command line
         super().__init__(formatter_class=FORMATTER, allow_abbrev=False, add_help=False)
 
@@ -69,7 +71,23 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """As argparse's, with what `described` adds."""
-        return super().add_argument(*names, **self.described(names, options))
+        return self.known(super().add_argument(*names, **self.described(names, options)))
+
+    def known(self, action: argparse.Action) -> argparse.Action:
+        """The action, which `take` finds from now on."""
+        self.actions[action.dest] = action
+        return action
+
+    def take(self, values: dict[str, Any]) -> None:
+        """Makes values the defaults of flags, which need not be given then; others' values are left out."""
+        for name in values.keys() & self.actions.keys():
+            self.actions[name].default, self.actions[name].required = values[name], False
+
+    def offer(self, stand_in: str, names: Collection[str]) -> None:
+        """Usage and errors name a flag that gives these in place of those among them that are required."""
+        self.stand_in = stand_in
+        self.required = [text for text in self.required if text.split()[0].lstrip("-") not in names]
+        self.required.append(stand_in)
 
     def described(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         """The options with a short name of the value, the default in the help text, and hints for choices."""
@@ -115,6 +133,8 @@ class Parser(argparse.ArgumentParser):
         if hints and message.startswith(("unrecognized", "the following")):
             required = "" if message.startswith("unrec") else f"; {message}"
             message = f"unknown {'flag' if len(hints) == 1 else 'flags'} {', '.join(hints)}{required}"
+        if self.stand_in and "the following arguments are required" in message:
+            message += f"; {self.stand_in} gives those of network and schedule"
         message = " ".join(message.splitlines())
         if processes.is_first_to_say(message):
             _print_error(f"{message} (see {self.prog} --help)")

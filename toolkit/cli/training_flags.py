@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from ops.effects.sox import missing_effects_engine
 from toolkit.cli.parser import Parser, make_parser, number, parsed_by
+from toolkit.cli.presets import PRESETS, add_preset_flags, take_defaults
 from toolkit.clips.cache import ClipCache
 from toolkit.clips.labels import load_class_map
 from toolkit.runs.config import DataConfig, RunConfig, SubmissionConfig, TrainConfig
@@ -96,9 +98,10 @@ def add_run_flags(
         network_type: the dataclass of networks, whose fields with a help text are flags.
         kind: of the networks; None: of any kind.
         label: default first part of the experiment's name.
-        one_run: without it, those of a series of runs: --folds may be left out, and what places or continues
-            a single run is the series' business.
+        one_run: without it, those of a series of runs: what places or continues a single run is the series'
+            business.
     """
+    add_preset_flags(parser, kind)
     titles = ("data", "folds", "network", "optimisation", "augmentation", "run", "machine")
     groups = {title: parser.add_argument_group(title) for title in titles}
     add_flags({**groups, "": groups["data"]}, DataConfig, kind=kind)
@@ -107,8 +110,7 @@ def add_run_flags(
         "--folds",
         type=number(int, 0),
         nargs="+",
-        required=one_run,
-        help="folds to train now, from 0 to n_folds - 1" if one_run else "folds to train; without it all",
+        help="folds to train now, from 0 to n_folds - 1; without it all",
     )
     add_flags(groups["network"], network_type, kind=kind)
     add_flags({**groups, "": groups["optimisation"]}, TrainConfig, kind=kind)
@@ -130,6 +132,8 @@ def add_run_flags(
     add_flags(group, Runtime, reports)
     others = [field.name for field in dataclasses.fields(Runtime) if field.name not in reports]
     add_runtime_flags(groups["machine"], others, kind)
+    if kind != "embedding":
+        parser.offer("--preset NAME", PRESETS["published"])
 
 
 def add_runtime_flags(
@@ -158,7 +162,9 @@ def runtime_of(parser: Parser, args: argparse.Namespace) -> Runtime:
 
 
 def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type, kind: str) -> None:
-    """Ends in parser.error where flags of a run do not go together."""
+    """Ends in parser.error where flags of a run do not go together; without --folds all are meant."""
+    if args.folds is None:
+        args.folds = list(range(args.n_folds))
     try:
         network_type(**network_section(args, network_type, kind, n_classes=1))
         SubmissionConfig(**values_of(args, SubmissionConfig))
@@ -253,8 +259,10 @@ class TrainingScript:
     def parse_args(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser = make_parser(self.docstring)
         add_run_flags(parser, self.network_type, label=self.label, kind=self.kind)
+        preset = take_defaults(parser, sys.argv[1:] if argv is None else argv, self.kind)
         args = parser.parse_args(argv)
         check_run_flags(parser, args, self.network_type, self.kind)
+        args.notes = [preset] if preset else []
         args.runtime = runtime_of(parser, args)
         return args
 
@@ -266,6 +274,7 @@ class TrainingScript:
             args.experiments_dir,
             args.resume,
             SubmissionConfig(**values_of(args, SubmissionConfig)),
+            notes=args.notes,
         )
         config = run_config_of(args, self.network_type, self.kind)
         return run_folds(config, session, self.build_network, args.runtime)

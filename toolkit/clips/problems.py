@@ -26,6 +26,9 @@ TOGETHER = "labels that only occur together"
 NO_LABEL = "label that means none"
 DOUBTFUL_LABELS = (SEVERAL, ALIKE, HIDDEN, RARE, TOGETHER, NO_LABEL)
 
+SMALL_CLASS, NO_LABELS = "class with fewer clips than folds", "without labels"
+DOUBTS = (NO_LABELS, *DOUBTFUL_LABELS, SMALL_CLASS)  # training warns of them, too
+
 
 class MalformedRow(DataError):
     """A row that is no clip's, as one of more cells than the first line; `found` says why without table."""
@@ -75,10 +78,10 @@ KINDS = {  # in the order of the report
     "shorter than one window": Kind(detailed=True),
     "other sample rate": Kind(detailed=True),
     "several channels": Kind(detailed=True),
-    "without labels": Kind(),
+    NO_LABELS: Kind(),
     **dict.fromkeys(DOUBTFUL_LABELS, Kind(detailed=True)),
     "group column missing": Kind(detailed=True),
-    "class with fewer clips than folds": Kind(detailed=True),
+    SMALL_CLASS: Kind(detailed=True),
     "file that is not in the table": Kind(),
     "same audio with other labels": Kind(detailed=True),
     "same audio under several names": Kind(detailed=True),

@@ -16,7 +16,17 @@ from toolkit.clips.clip_problems import Examined, clip_problems, doubles, examin
 from toolkit.clips.doubtful_labels import doubtful_labels
 from toolkit.clips.identity import sound_digest
 from toolkit.clips.labels import load_class_map
-from toolkit.clips.problems import KINDS, KNOWN_BAD, UNUSABLE, MalformedRow, Problem, in_order
+from toolkit.clips.problems import (
+    DOUBTS,
+    KINDS,
+    KNOWN_BAD,
+    NO_LABELS,
+    SMALL_CLASS,
+    UNUSABLE,
+    MalformedRow,
+    Problem,
+    in_order,
+)
 from toolkit.clips.sound_files import (
     check_header,
     read_audio,
@@ -53,10 +63,7 @@ def check_sources(
         except DataError as error:
             problems.append(_unusable(classmap, str(error)))
     problems += _table_problems(sources, class_map, n_folds)
-    problems += _doubtful_labels([source for source in sources if source.role != "test"], class_map)
-    for source in sources:
-        if source.role == "curated" and source.is_whole:
-            problems += _small_classes(source, class_map, n_folds)
+    problems += _label_doubts(sources, class_map, n_folds)
     problems += clip_problems(sources, lambda path: examine(path, n_fft), n_threads)
     problems += doubles(sources)
     problems += unlisted_files(sources, {os.path.realpath(classmap)} if classmap else set())
@@ -66,7 +73,9 @@ def check_sources(
 def check_headers(
     sources: Sequence[Source], class_map: dict[str, int], decode: bool = False, n_folds: int = 1000
 ) -> list[Problem]:
-    """The quick part of check_sources: what would stop a run, from tables, headers and pieces of clips alone.
+    """The quick part of check_sources: from tables, headers and pieces of clips alone.
+
+    Gives what would stop a run, and the warnings of DOUBTS, which are of labels.
 
     Fills in the sources' rows, usable clips, groups and given folds, which are less than n_folds. With
     `decode` every sample is read, which takes as long as an epoch's reading.
@@ -77,8 +86,9 @@ def check_headers(
         return Examined([], path, n_samples, sound_digest(partial(read_audio, path), n_samples))
 
     problems = _table_problems(sources, class_map, n_folds)
+    problems += _label_doubts(sources, class_map, n_folds)
     problems += clip_problems(sources, probe, min(16, 4 * (os.cpu_count() or 1)))
-    return in_order([problem for problem in problems if KINDS[problem.kind].stops_training])
+    return in_order([one for one in problems if KINDS[one.kind].stops_training or one.kind in DOUBTS])
 
 
 def _table_problems(
@@ -183,7 +193,16 @@ def _label_problems(source: Source, class_map: dict[str, int] | None) -> Iterato
         for name in {*split_labels(cell)} & {*unknown_labels(cell)}:
             yield Problem("label with and without ?", source.table, fname, repr(name))
         if not split_labels(cell):
-            yield Problem("without labels", source.table, fname, "its label cell names none that it carries")
+            yield Problem(NO_LABELS, source.table, fname, "its label cell names none that it carries")
+
+
+def _label_doubts(
+    sources: Sequence[Source], class_map: dict[str, int] | None, n_folds: int
+) -> Iterator[Problem]:
+    yield from _doubtful_labels([source for source in sources if source.role != "test"], class_map)
+    for source in sources:
+        if source.role == "curated" and source.is_whole:
+            yield from _small_classes(source, class_map, n_folds)
 
 
 def _doubtful_labels(sources: Sequence[Source], class_map: dict[str, int] | None) -> Iterator[Problem]:
@@ -208,7 +227,7 @@ def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: in
         count = len(of_class.get(name, ()))
         if count < n_folds:
             detail = f"{name!r} has {count} {what} for {n_folds} folds"
-            yield Problem("class with fewer clips than folds", source.table, "", detail)
+            yield Problem(SMALL_CLASS, source.table, "", detail)
 
 
 def known_bad_clips(fnames: Iterable[str], must_exist: bool = False) -> dict[str, str]:

@@ -14,7 +14,7 @@ from toolkit.clips.clip_problems import doubles
 from toolkit.clips.identity import joined_groups
 from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.loading import Clip
-from toolkit.clips.problems import KINDS, MAX_NAMED, lines_by_kind, raise_problems
+from toolkit.clips.problems import DOUBTS, KINDS, MAX_NAMED, lines_by_kind, raise_problems
 from toolkit.clips.report import check_headers, known_bad_clips
 from toolkit.clips.sources import Source
 from toolkit.clips.splits import Division, Splits, divide
@@ -39,7 +39,8 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
         source.group_column, source.fold_column = data.group_column, data.fold_column
     problems = check_headers(sources, class_map, data.skip_bad_clips, data.n_folds)
     bad = [problem for problem in problems if KINDS[problem.kind].of_clip] if data.skip_bad_clips else []
-    raise_problems([problem for problem in problems if problem not in bad])
+    doubts = [problem for problem in problems if problem.kind in DOUBTS]
+    raise_problems([problem for problem in problems if problem not in bad and problem not in doubts])
 
     clips: dict[str, list[Clip]] = {"curated": [], "noisy": [], "test": []}
     for source in sources:
@@ -70,7 +71,7 @@ def load_splits(data: DataConfig, submission: SubmissionConfig) -> Splits:
         test_fnames=[fname for source in sources if source.role == "test" for fname in source.labels],
         skipped=skipped + [(problem.table, problem.fname, problem.detail) for problem in bad],
         known_bad=list(known_bad_clips(clip.fname for clip in curated)),
-        notes=_notes(sources, noisy, holdout),
+        notes=[*lines_by_kind(doubts), *_notes(sources, noisy, holdout)],
     )
 
 

@@ -32,6 +32,7 @@ class Session:
 
     Attributes:
         argv: the command line.
+        notes: further lines for the log.
         how_to_train_the_rest: of the folds that are not among `folds`; {} stands for their numbers.
     """
 
@@ -41,6 +42,7 @@ class Session:
     resume: bool = False
     submission: SubmissionConfig = field(default_factory=SubmissionConfig)
     how_to_train_the_rest: str = "the same command with --folds {} --resume trains them"
+    notes: Sequence[str] = ()
 
 
 def run_folds(
@@ -81,6 +83,8 @@ def train_folds(
             console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
         experiment = Experiment.start(config, where, resume)
         experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
+        for note in session.notes:
+            experiment.log(note)
         begin(experiment, splits, seen, session.argv, runtime.device)
         return experiment
 

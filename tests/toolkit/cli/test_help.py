@@ -35,7 +35,7 @@ def test_an_unknown_group_names_the_groups(capsys):
     with pytest.raises(SystemExit) as stopped:
         importlib.import_module("train_2d_cnn").parse_args(["--help", "networks"])
     assert stopped.value.code == 2
-    assert "options, data, folds, network, optimisation" in capsys.readouterr().err
+    assert "options, preset, data, folds, network, optimisation" in capsys.readouterr().err
 
 
 def test_the_usage_names_what_must_be_given_and_defaults_are_shown(monkeypatch):

@@ -61,6 +61,10 @@ NOISY = ["--noisy_train_df=noisy.csv", "--noisy_train_data_dir=noisy"]
         (["--folds", "0", "--graphs", "--accumulation_steps=2"], "goes with --accumulation_steps=1"),
         (["--folds", "0", "--graphs", "--compile"], "leave --compile out"),
         (["--folds", "0", "--num_conv_block=3"], "--num_conv_block"),  # no abbreviations
+        (["--preset=smal"], "expected one of 'small', 'published', 'noisy', got 'smal' (nearest: 'small')"),
+        (["--preset"], "expected one argument"),
+        (["--preset=small", "--like=x"], "not allowed with"),
+        (["--like=nowhere"], "--like: nowhere: expected an experiment's directory"),
     ],
 )
 def test_usage_errors(capsys, flags, expected):
@@ -112,6 +116,7 @@ def test_defaults_are_those_of_the_published_solution():
 RUNTIME_FLAGS = {
     *("folds", "device", "num_workers", "resume", "log_interval", "save_every", "experiments_dir"),
     *("parallel", "test_data_dir", "sample_submission", "classmap", "label", "quiet", "runtime", "cache"),
+    *("preset", "like", "notes"),  # give other flags, and a line in the log
     "init_from",  # in the config where it is given: tests/toolkit/training/test_warm_start.py
 }
 

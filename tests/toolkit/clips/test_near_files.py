@@ -81,7 +81,7 @@ def test_names_that_were_meant(fname, hint, folder):
 def test_training_and_prediction_tell_it(folder):
     table = folder.parent / "t.csv"
     table.write_text("fname,labels\n0a1b,Bark\ngone,Bark\n")
-    (problem, other) = check_headers([Source(str(table), str(folder), "curated")], {"Bark": 0})
+    (problem, other) = check_headers([Source(str(table), str(folder), "curated")], {"Bark": 0}, n_folds=2)
     assert "it does not exist (exists with extension: '0a1b.wav')" in problem.detail
     with pytest.raises(DataError, match=r"2 x missing: .*0a1b \(exists with extension: '0a1b.wav'\), gone;"):
         raise_problems([problem, other])
