@@ -5,16 +5,26 @@
     python check_data.py --train_df data/train_curated.csv --train_data_dir data/train_curated/ \\
         --test_df data/sample_submission.csv --test_data_dir data/test/ --classmap data/classmap.json
 
-Errors (clips that are missing, empty or unreadable, duplicate or unsafe names, unknown labels, tables
-that cannot be used) would stop training and make the exit code 1. Warnings (clips known to be wrong,
-silence, other sample rates, several channels, clips shorter than a window, labels that look like
-mistakes, classes too small for the folds, files that are not in the table, the same audio in training and
-test) leave it 0.
+Clips and seconds of each class come first. Errors (clips that are missing, empty or unreadable, duplicate
+or unsafe names, unknown labels, tables that cannot be used) would stop training and make the exit code 1.
+Warnings (clips known to be wrong, silence, clips shorter than a window, labels that look like mistakes,
+classes too small for the folds, files that are not in the table, the same audio in training and test)
+leave it 0. Notes (other sample rates, several channels) need nothing done.
 """
 
 import argparse
 
-from toolkit.cli.parser import COUNT, EXIT_DATA, make_parser, number, output_path, parsed_by, run_script
+from toolkit.cli.parser import (
+    COUNT,
+    EXIT_DATA,
+    make_parser,
+    number,
+    output_path,
+    parsed_by,
+    print_table,
+    run_script,
+)
+from toolkit.clips.overview import overview, totals
 from toolkit.clips.problems import count_errors, summary, table_of
 from toolkit.clips.report import check_sources
 from toolkit.clips.sources import Source
@@ -83,7 +93,10 @@ def main(argv: list[str] | None = None) -> int:
     problems = check_sources(sources, args.classmap, args.n_folds, n_fft, args.num_workers)
     for source in sources:
         if source.labels:
-            console.note(f"{source.table}: {len(source.labels)} clips")
+            console.note(f"{source.table}: {totals(source)}")
+    rows = overview(sources)
+    if len(rows) > 1 and not args.quiet:
+        print_table(rows)
     for line in summary(problems):
         print(line)
     if output is not None:

@@ -19,6 +19,7 @@ Under torchrun all processes train and predict; the same command may go on with 
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from toolkit.system.machine import prepare_process
 
@@ -81,6 +82,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if preset and processes.shows_progress():
         console.note(preset)
+    if not any(word.split("=")[0] == "--label" for word in parser.given):
+        args.label = RoundsDirectory(Path(args.rounds_dir)).label or args.label
     check_args(parser, args)
     args.runtime = runtime_of(parser, args)
     return args

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import soundfile
+import soxr
 
 import export_model
 import predict_2d_cnn
@@ -44,6 +46,14 @@ def test_an_experiment_is_exported_and_used_without_this_repository(toy, trainin
     expected = pd.read_csv(tmp_path / "own.csv").set_index("fname").loc["test_0002.wav"]
     best = expected.sort_values(ascending=False).head(3)
     assert done.stdout.splitlines() == [f"{value:.3f} {name}" for name, value in best.items()]
+
+    audio, _ = soundfile.read(clip)
+    soundfile.write(tmp_path / "again.wav", soxr.resample(audio, 44100, 48000), 48000, subtype="FLOAT")
+    options = {"capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run([*command[:-1], "again.wav"], cwd=tmp_path, **options)
+    assert done.stdout.splitlines()[0].endswith(best.index[0]) and not done.stderr
+    done = subprocess.run(command[:-1], **options)
+    assert done.returncode == 1 and done.stderr.startswith("Tags a sound") and "Traceback" not in done.stderr
 
 
 def test_a_gru_is_exported_as_onnx_and_refused_by_torch_export(training_flags, tmp_path, capsys):

@@ -6,6 +6,7 @@ import pytest
 import run_noisy_rounds
 from ops.errors import DataError
 from real_processes import lasting
+from toolkit.system.files import write_json
 
 
 def test_where_a_mode_keeps_too_few_other_rounds_take_over_round_0(toy, rounds_flags, tmp_path, capsys):
@@ -27,6 +28,15 @@ def test_where_a_mode_keeps_too_few_other_rounds_take_over_round_0(toy, rounds_f
     run_noisy_rounds.main(rounds_flags(tmp_path / "other", ["relabelall_1"], noisy_train_df=table))
     out = capsys.readouterr().out
     assert out.count("finished before, nothing to do") == 2 and out.count("epoch 0:") == 2
+
+
+def test_the_label_of_rounds_is_found_again(rounds_flags, tmp_path):
+    given = rounds_flags(tmp_path / "r", ["relabelall_1"])
+    assert run_noisy_rounds.parse_args(given).label == "round"
+    (tmp_path / "r").mkdir()
+    write_json(tmp_path / "r" / "plan.json", {"modes": [], "config": {"label": "mine"}})
+    assert run_noisy_rounds.parse_args(given).label == "mine"
+    assert run_noisy_rounds.parse_args([*given, "--label=other"]).label == "other"
 
 
 def test_rounds_are_found_again_however_their_folder_is_spelled(toy, rounds_flags, tmp_path, monkeypatch):

@@ -6,7 +6,10 @@ import pytest
 
 import score_predictions
 import train_2d_cnn
+from command_lines import usage_error
 from ops.errors import DataError
+from run_configs import run_config
+from toolkit.system.files import write_json
 
 SCORES = np.array([[0.9, 0.2, 0.3], [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], [0.3, 0.8, 0.1]])
 
@@ -153,3 +156,53 @@ def test_it_is_told_which_clips_map_counts(files, capsys):
     (files / "truth.csv").write_text('fname,labels\na,X\nb,"X,Y"\nd,Y\n')
     run(files, "--bootstrap=0")
     assert "no label" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def experiment(files):
+    """An experiment of two folds, trained on truth.csv; d was in no fold."""
+    config = run_config(classes=["X", "Y", "Z"], train_df=str(files / "truth.csv"))
+    folder = files / "try-01234567"
+    (folder / "predictions").mkdir(parents=True)
+    write_json(folder / "config.json", config.to_json())
+    write_json(folder / "results.json", {"fold0": {"metric": 0.5}, "fold1": {"metric": 0.5}})
+    for fold, rows in ((0, [1, 0]), (1, [2])):
+        lines = [",".join(map(str, [*SCORES[row], "abcd"[row]])) for row in rows]
+        (folder / "predictions" / f"val_preds_fold_{fold}.csv").write_text("\n".join(["X,Y,Z,fname", *lines]))
+    return folder
+
+
+def test_experiments_are_scored_out_of_fold_without_a_test_set(files, experiment, capsys):
+    score_predictions.main([str(experiment), "--bootstrap", "0"])
+    printed = capsys.readouterr()
+    lines = [line.split() for line in printed.out.splitlines()]
+    # a: X first of three. b: X and Y, behind Z. c: without labels. (Of Y both clips tie: half.)
+    lwlrap = (1 + 1 / 2 + 2 / 3) / 3
+    assert lines[1] == [str(experiment), "all", "2", f"{lwlrap:.4f}", "-", "0.7500", "0.5000"]
+    assert "1 of its 3 clips have no label" in printed.err
+
+    (files / "truth.csv").rename(files / "moved.csv")
+    again = [str(experiment), f"--truth_df={files / 'moved.csv'}", "--out_of_fold", "--bootstrap", "0"]
+    score_predictions.main(again)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == lines
+
+    write_json(experiment / "results.json", {"fold0": {"metric": 0.5}})
+    score_predictions.main(again)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split()[2] == "2" and "folds [1] are not finished" in printed.err
+
+
+def test_what_cannot_be_scored_out_of_fold(files, experiment, capsys):
+    for flags, words in (
+        ([str(files / "preds.csv")], "expected an experiment, whose out-of-fold predictions are scored"),
+        ([str(experiment), f"--truth_df={files / 'truth.csv'}"], "expected test predictions, found none"),
+    ):
+        with pytest.raises(DataError, match=words):
+            score_predictions.main(flags)
+    (files / "other.csv").write_text("fname,labels\nz,X\n")
+    with pytest.raises(DataError, match="expected labels of the clips .* was validated on, found none"):
+        score_predictions.main([str(experiment), "--out_of_fold", f"--truth_df={files / 'other.csv'}"])
+    write_json(experiment / "results.json", {})
+    with pytest.raises(DataError, match="expected a finished fold"):
+        score_predictions.main([str(experiment)])
+    assert "nothing to score" in usage_error(capsys, score_predictions.parse_args, [])

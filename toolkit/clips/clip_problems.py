@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -106,7 +107,12 @@ def doubles(sources: Sequence[Source]) -> Iterator[Problem]:
 
 
 def _with_hints(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """The problems, those of missing clips with what file may be meant; folders are listed only for these."""
+    """The problems, those of missing clips with what file may be meant; folders are listed only for these.
+
+    Where all clips of a table are missing, training without them is no way out.
+    """
+    n_missing = Counter(problem.table for problem in problems if problem.kind == "missing")
+    lost = {s.table: s.data_dir for s in sources if n_missing[s.table] == len(s.labels) > 1}
     folders = {source.table: os.path.realpath(source.data_dir) for source in sources}
     names: dict[str, FolderNames] = {}
     told = []
@@ -116,6 +122,9 @@ def _with_hints(problems: Sequence[Problem], sources: Sequence[Source]) -> list[
             names[folder] = names.get(folder) or FolderNames(folder)
             hint = names[folder].hint(problem.fname)
             detail = f"{problem.detail} ({hint})" if hint else problem.detail
+            if problem.table in lost:
+                remedy = f"none of its clips is there: check the folder, {lost[problem.table]}, and the names"
+                problem = replace(problem, remedy=remedy)
             problem = replace(problem, hint=hint, detail=detail)
         told.append(problem)
     return told

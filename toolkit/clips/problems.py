@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ import pandas as pd
 
 from ops.errors import DataError, ProblemsError
 from toolkit.clips.foreign_files import INSTALL
+from toolkit.system.console import counted
 
 MAX_NAMED = 10  # problems of a kind that are named; of the others the number is told
 ONE_CELL = 'put several labels in one quoted cell, "Bark,Run"'
+IN_DETAIL = "see its details"  # a remedy that each problem's own text tells
 UNUSABLE = "unusable table, class map or folder"
 KNOWN_BAD = "known to be wrong (see --drop_known_bad)"
 SKIP = ", or train with --skip_bad_clips"
@@ -40,14 +43,16 @@ class MalformedRow(DataError):
 
 @dataclass(frozen=True)
 class Kind:
-    """remedy: what to do about an error, empty for a warning; detailed: the summary tells the details.
+    """What is said of a kind of problem: of an error (stops_training) what to do, of a note why it is fine.
 
-    of_clip: the clip alone is unusable, and training can go on without it.
+    detailed: the summary tells the details. of_clip: the clip alone is unusable, and training can go on
+    without it. fine: what is done about it, without anybody's doing; the summary counts details, not clips.
     """
 
     remedy: str = ""
     detailed: bool = False
     of_clip: bool = False
+    fine: str = ""
 
     @property
     def stops_training(self) -> bool:
@@ -55,7 +60,7 @@ class Kind:
 
 
 KINDS = {  # in the order of the report
-    UNUSABLE: Kind("give another path, or make it anew", True),
+    UNUSABLE: Kind(IN_DETAIL, True),
     "malformed row": Kind(f"correct these rows ({ONE_CELL})", True),
     "duplicate fname": Kind("remove the extra rows"),
     "unsafe fname": Kind("keep all clips of a table inside its folder"),
@@ -76,8 +81,8 @@ KINDS = {  # in the order of the report
     "silent": Kind(),
     "holds more than is read": Kind(detailed=True),
     "shorter than one window": Kind(detailed=True),
-    "other sample rate": Kind(detailed=True),
-    "several channels": Kind(detailed=True),
+    "other sample rate": Kind(fine="resampled to 44100 Hz"),
+    "several channels": Kind(fine="mixed down to one"),
     NO_LABELS: Kind(),
     **dict.fromkeys(DOUBTFUL_LABELS, Kind(detailed=True)),
     "group column missing": Kind(detailed=True),
@@ -92,13 +97,17 @@ KINDS = {  # in the order of the report
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a table; fname is empty where it is no clip's; hint: what may be meant."""
+    """One problem of a table; fname is empty where it is no clip's; hint: what may be meant.
+
+    remedy: what to do about it, where that is not its kind's.
+    """
 
     kind: str
     table: str
     fname: str
     detail: str
     hint: str = ""
+    remedy: str = ""
 
     @property
     def name(self) -> str:
@@ -125,15 +134,15 @@ def in_order(problems: Sequence[Problem]) -> list[Problem]:
 
 def summary(problems: Sequence[Problem]) -> list[str]:
     """A line a kind of problem: the count, the first ten names by table, what to do; then the totals."""
-    lines = [
-        f"{'error' if KINDS[kind].stops_training else 'warning'}: {line}"
-        for kind, line in _lines_by_kind(problems)
-    ]
+    lines = [f"{_weight(kind)}: {line}" for kind, line in _lines_by_kind(problems)]
     errors = count_errors(problems)
-    return [
-        *lines,
-        f"{errors} errors, {len(problems) - errors} warnings" if problems else "no problems found",
-    ]
+    warnings = sum(_weight(problem.kind) == "warning" for problem in problems)
+    counts = f"{counted('error', errors)}, {counted('warning', warnings)}"
+    return [*lines, counts if errors or warnings else "no problems found"]
+
+
+def _weight(kind: str) -> str:
+    return "error" if KINDS[kind].stops_training else "note" if KINDS[kind].fine else "warning"
 
 
 def table_of(problems: Sequence[Problem]) -> pd.DataFrame:
@@ -150,14 +159,20 @@ def lines_by_kind(problems: Sequence[Problem]) -> list[str]:
 
 
 def _lines_by_kind(problems: Sequence[Problem]) -> Iterator[tuple[str, str]]:
-    for kind in dict.fromkeys(problem.kind for problem in problems):
-        of_kind = [problem for problem in problems if problem.kind == kind]
+    for kind, own in dict.fromkeys((problem.kind, problem.remedy) for problem in problems):
+        of_kind = [problem for problem in problems if (problem.kind, problem.remedy) == (kind, own)]
+        if KINDS[kind].fine:
+            details = Counter(problem.detail for problem in of_kind).most_common(MAX_NAMED)
+            told = ", ".join(f"{detail}: {counted('clip', count)}" for detail, count in details)
+            yield kind, f"{len(of_kind)} x {kind} ({told}); {KINDS[kind].fine}, which is fine"
+            continue
         tables: dict[str, list[str]] = {}
         for problem in of_kind[:MAX_NAMED]:
             tables.setdefault(problem.table, []).append(problem.name.removeprefix(f"{problem.table}: "))
         named = "; ".join(f"{table}: {', '.join(names)}" for table, names in tables.items())
         more = f"; and {len(of_kind) - MAX_NAMED} more" if len(of_kind) > MAX_NAMED else ""
-        remedy = f"; {KINDS[kind].remedy}" if KINDS[kind].remedy else ""
+        remedy = own or KINDS[kind].remedy
+        remedy = f"; {remedy}" if remedy and remedy != IN_DETAIL else ""
         yield kind, " ".join(f"{len(of_kind)} x {kind}: {named}{more}{remedy}".splitlines())
 
 

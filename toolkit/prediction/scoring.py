@@ -19,7 +19,9 @@ from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import check_columns, read_table
 from toolkit.runs.experiment import Experiment
+from toolkit.runs.out_of_fold import out_of_fold_predictions
 from toolkit.runs.predictions import Predictions, read_predictions, unread_clips
+from toolkit.system import console
 
 USAGE = "usage"  # the column that divides FSDKaggle2019's test clips
 
@@ -121,12 +123,59 @@ class ScoreOptions:
     unlabelled: bool = False
 
 
-def score_table(true: TrueLabels, path: str, name: str, options: ScoreOptions) -> list[Figure]:
-    """Figures of a predictions table, or of an experiment's test predictions, called `name`."""
-    if Path(path).is_dir():
-        path = str(Experiment.load(path).predictions("submission"))
-    predictions = read_predictions(path)
-    truth, scores = _joined(true, predictions, path)
+@dataclass(frozen=True)
+class ToScore:
+    """Predictions, the table or the experiment that they come from, and the true labels of their clips."""
+
+    path: str
+    predictions: Predictions
+    true: TrueLabels
+
+    @classmethod
+    def of_test(cls, path: str, true: TrueLabels) -> ToScore:
+        """A predictions table, or an experiment's test predictions."""
+        if Path(path).is_dir():
+            file = Experiment.load(path).predictions("submission")
+            if not file.exists():
+                raise DataError(
+                    f"{path}: expected test predictions, found none; --out_of_fold scores those of validation"
+                )
+            path = str(file)
+        return cls(path, read_predictions(path), true)
+
+    @classmethod
+    def of_validation(cls, path: str, truth_df: str | None, part_column: str | None) -> ToScore:
+        """An experiment's out-of-fold predictions; truth_df None: the table that it was trained on."""
+        if not Path(path).is_dir():
+            raise DataError(
+                f"{path}: expected an experiment, whose out-of-fold predictions are scored, found no folder; "
+                "give --truth_df to score a table"
+            )
+        experiment = Experiment.load(path)
+        folds = list(experiment.fold_results())
+        if not folds:
+            raise DataError(f"{path}: expected a finished fold, found none; finish its training")
+        tables = out_of_fold_predictions(experiment, folds)
+        rows = np.concatenate([table.probabilities for table in tables])
+        predictions = Predictions([f for table in tables for f in table.fnames], experiment.classes, rows)
+        if len(folds) < experiment.n_folds:
+            missing = sorted(set(range(experiment.n_folds)) - set(folds))
+            console.warn(f"{path}: folds {missing} are not finished, their clips are left out")
+        true = read_true_labels(truth_df or experiment.config.data.train_df, part_column)
+        known = true.table["fname"].isin(predictions.fnames).to_numpy()  # others are of a holdout, too
+        if not known.any():
+            raise DataError(
+                f"{true.path}: expected labels of the clips that {path} was validated on, found none"
+            )
+        parts = {name: rows[known] for name, rows in true.parts.items()}
+        table = true.table[known].reset_index(drop=True)
+        return cls(path, predictions, TrueLabels(true.path, table, parts))
+
+
+def score_table(scored: ToScore, name: str, options: ScoreOptions) -> list[Figure]:
+    """Figures of predictions, called `name`."""
+    true, predictions = scored.true, scored.predictions
+    truth, scores = _joined(true, predictions, scored.path)
     figures = []
     for part, rows in true.parts.items():
         found = score(truth[rows], scores[rows], options.n_resamplings, options.seed, options.unlabelled)

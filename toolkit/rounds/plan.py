@@ -213,6 +213,12 @@ class RoundsDirectory:
         return recorded
 
     @property
+    def label(self) -> str:
+        """What the rounds that began here are called; "" where none did."""
+        config = self._recorded().get("config", {})
+        return config.get("label", "") if isinstance(config, dict) else ""
+
+    @property
     def experiments(self) -> Path:
         return self.path / "experiments"
 

@@ -167,14 +167,14 @@ class Experiment:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
 
-    def log(self, message: str) -> None:
-        """Prints a line (not with --quiet) and appends it, with the time, to `log`.
+    def log(self, message: str, is_result: bool = False) -> None:
+        """Prints a line, with --quiet only a result, and appends it, with the time, to `log`.
 
         Of processes that share work one does.
         """
         if not processes.is_main():
             return
-        console.note(message)
+        (console.result if is_result else console.note)(message)
         line = f"{datetime.now().isoformat(sep=' ', timespec='seconds')} {message}\n"
         path = self.path("log")
         with disk_errors(path), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:

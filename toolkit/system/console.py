@@ -30,8 +30,13 @@ def set_quiet(quiet: bool, bars: bool = True) -> None:
 def note(message: str) -> None:
     """Prints a line to stdout that is no result, above any progress bar; --quiet leaves it out."""
     if not _quiet:
-        Bar.write(message, file=sys.stdout)
-        sys.stdout.flush()
+        result(message)
+
+
+def result(message: str) -> None:
+    """Prints a line to stdout, above any progress bar, with --quiet, too."""
+    Bar.write(message, file=sys.stdout)
+    sys.stdout.flush()
 
 
 def warn(message: str) -> None:

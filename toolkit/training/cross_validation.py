@@ -133,7 +133,8 @@ def _summarise(
             write_predictions(experiment.predictions("submission"), submission, with_sum=True)
     experiment.record(metric=metric)
     _write_hparams(experiment, n_folds)
-    experiment.log(f"all {n_folds} folds: lwlrap {format_metric(metric)} over out-of-fold predictions")
+    told = f"all {n_folds} folds: lwlrap {format_metric(metric)} over out-of-fold predictions"
+    experiment.log(told, is_result=True)
 
 
 def _fold_predictions(experiment: Experiment, splits: Splits, part: str, fold: int) -> Predictions:

@@ -308,7 +308,7 @@ def _predict_with_best(job: FoldJob, best_epoch: int) -> None:
         _predict_part(job, "test", splits.test)
     processes.from_main(lambda: experiment.record(**{f"fold{fold}": results}))
     listed = ", ".join(f"{name} {format_metric(value)}" for name, value in results.items())
-    experiment.log(f"fold {fold}: {listed}")
+    experiment.log(f"fold {fold}: {listed}", is_result=True)
 
 
 def _predict_part(job: FoldJob, part: str, clips: list[Clip]) -> float | None:
@@ -351,9 +351,8 @@ def _score(job: FoldJob, clips: list[Clip], description: str) -> Evaluation:
 
 def _report(fold: int, result: EpochResult, is_best: bool) -> str:
     return (
-        f"fold {fold} epoch {result.epoch}: train loss {result.train_loss:.4f} lwlrap "
-        f"{result.train_lwlrap:.4f}, valid loss {result.valid_loss:.4f} lwlrap {result.valid_lwlrap:.4f}, "
-        f"lr {result.learning_rate:.3g}{' (best)' if is_best else ''}"
+        f"fold {fold} epoch {result.epoch}: loss {result.train_loss:.4f}, valid {result.valid_loss:.4f}; "
+        f"lwlrap {result.train_lwlrap:.4f}, valid {result.valid_lwlrap:.4f}{' (best)' if is_best else ''}"
     )
 
 
