@@ -175,8 +175,10 @@ def test_training_in_mixed_precision(training_flags, only_experiment):
     assert all(v.dtype == torch.float32 for v in checkpoint["model"].values() if v.is_floating_point())
 
 
-def test_a_run_records_what_it_logs(training_flags, only_experiment):
-    train_2d_cnn.main(training_flags("--folds", "1"))
+def test_a_run_records_what_it_logs(training_flags, only_experiment, capsys):
+    train_2d_cnn.main(training_flags("--folds", "1", "--quiet"))
+    fold, directory = capsys.readouterr().out.splitlines()  # results alone
+    assert fold.startswith("fold 1: metric 0.") and directory == str(only_experiment())
     rows = read_history(only_experiment() / "history/fold_1.csv")
     log = (only_experiment() / "log").read_text()
     assert [row.epoch for row in rows] == [0, 1]
