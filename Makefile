@@ -51,4 +51,5 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
 
 clean:
-	rm -rf demo .pytest_cache .hypothesis .ruff_cache
+	[ ! -e demo/.made_by_demo ] || rm -rf demo
+	rm -rf .pytest_cache .hypothesis .ruff_cache

@@ -5,10 +5,16 @@ set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python}
 D=demo/data
+if [ -e demo ] && [ ! -e demo/.made_by_demo ]; then
+  echo "error: demo/ exists and was not made by this script, which would replace it; move it away" >&2
+  exit 1
+fi
 rm -rf demo
+mkdir demo
+touch demo/.made_by_demo
 
 bold=; normal=; if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf "\033[1m"); normal=$(printf "\033[0m"); fi
-step() { printf "\n%s== %s%s\n" "$bold" "$1" "$normal"; shift; printf "+ %s\n" "$*"; "$@"; }
+step() { printf "\n%s== %s%s\n" "$bold" "$1" "$normal"; shift; printf "+"; printf " %q" "$@"; echo; "$@"; }
 
 train=("$python" train_2d_cnn.py --train_df $D/train_curated.csv --train_data_dir $D/train_curated
   --classmap $D/classmap.json --experiments_dir demo/experiments --features=mel_1024_512_64
@@ -33,6 +39,12 @@ after=$(echo demo/experiments/after-*)
 step "7. lwlrap on the test clips, before and after" "$python" score_predictions.py --truth_df $D/test_truth.csv \
   --names "before (curated only)" "after (with kept noisy clips)" \
   --predictions_df "$before/predictions/submission.csv" "$after/predictions/submission.csv"
+step "8. A page of what it learned" "$python" report_experiment.py --experiment "$after" --output demo/report.html
+step "9. A page to review the choice of step 5 by ear" "$python" review_labels.py --noisy_df $D/train_noisy.csv \
+  --relabeled_df demo/train_noisy_kept.csv --noisy_predictions_df demo/noisy_predictions.csv \
+  --noisy_data_dir $D/train_noisy --output demo/review.html
 echo
+echo "Open in a browser: $PWD/demo/report.html"
+echo "                   $PWD/demo/review.html"
 echo "The submission: $after/predictions/submission.csv"
 echo "Learning curves: .venv/bin/tensorboard --logdir demo/experiments"

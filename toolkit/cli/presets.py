@@ -92,8 +92,9 @@ def take_defaults(parser: Parser, argv: Sequence[str], kind: str | None) -> str:
         values, source = _settings_of(parser, given.like, kind or given.network), f"like {given.like}"
     else:
         return ""
+    told = f"{source}: {shlex.join(_spelled(parser, values))}; flags given as well count first"
     parser.take(values)
-    return f"{source}: {shlex.join(spelled(values))}; flags given as well count first"
+    return told
 
 
 def _settings_of(parser: Parser, directory: str, kind: str | None) -> dict[str, Any]:
@@ -107,12 +108,12 @@ def _settings_of(parser: Parser, directory: str, kind: str | None) -> dict[str, 
     return {name: value for name, value in settings.items() if value is not None and name not in NOT_TAKEN}
 
 
-def spelled(values: Mapping[str, Any]) -> list[str]:
-    """Flags and their values as words of a command line; switches that are off are left out."""
+def _spelled(parser: Parser, values: Mapping[str, Any]) -> list[str]:
+    """The values that are not their flags' own defaults, as words of a command line."""
     words = []
     for name, value in values.items():
-        if value is True:
-            words.append(f"--{name}")
-        elif value is not False:
-            words.append(f"--{name}={value}")
+        action = parser.actions.get(name)
+        if action is not None and action.default != value:
+            flag = action.option_strings[0]
+            words.append(flag if isinstance(value, bool) else f"{flag}={value}")
     return words

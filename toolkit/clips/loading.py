@@ -179,14 +179,15 @@ def join_windows(scores: np.ndarray, owners: np.ndarray) -> np.ndarray:
 
 
 def announce_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
-    """Says what room the cache takes, before these clips are read; else whether it would help."""
-    if not processes.is_main():
-        return
-    if runtime.cache is not None:
+    """Says what room the cache takes, before these clips are read; nothing without one."""
+    if runtime.cache is not None and processes.is_main():
         runtime.cache.announce({clip.path: clip.n_samples for clip in clips})
-        return
+
+
+def advise_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
+    """Before these clips are read in each epoch: says so where a cache would save most of the time."""
     n_foreign = sum(clip.path.suffix.lower() in FOREIGN_SUFFIXES for clip in clips)
-    if n_foreign:
+    if n_foreign and runtime.cache is None and processes.is_main():
         console.note(f"{n_foreign} clips are decoded by ffmpeg, anew at each reading; with --cache DIR once")
 
 

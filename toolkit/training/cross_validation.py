@@ -10,7 +10,7 @@ import numpy as np
 
 from ops.errors import DataError
 from ops.metrics import lwlrap
-from toolkit.clips.loading import announce_cache, split_into_windows
+from toolkit.clips.loading import advise_cache, announce_cache, split_into_windows
 from toolkit.clips.splits import Splits
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
@@ -69,6 +69,7 @@ def train_folds(
     embeddings = embeddings_of([config], runtime, where)
     if embeddings is None:
         announce_cache(clips, runtime)
+        advise_cache([*splits.curated, *splits.noisy], runtime)
     else:  # training takes whole clips, evaluation windows of very long ones
         windows = [window for window in split_into_windows(clips, None)[0] if window.start is not None]
         runtime = embeddings.prepared([*clips, *windows], runtime, stop)
