@@ -10,5 +10,5 @@ training    the training loop, the evaluation loop, batch norms, one fold, cross
 prediction  networks of experiments, sharded scoring, blending, calibration, scores, exported models
 rounds      rounds of relabeling: plan, tables, report
 pages       HTML to look at and listen to
-cli         parsers, help, and flags from the dataclasses of runs
+cli         parsers, help, presets, and flags from the dataclasses of runs
 """

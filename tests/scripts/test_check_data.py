@@ -165,7 +165,7 @@ def test_every_kind_of_problem_at_once(data, capsys, without_ffmpeg):
         "note: 1 x several channels (2 channels: 1 clip); mixed down to one, which is fine",
         f"warning: 1 x without labels: {noisy}: unlabeled.wav",
         f"warning: 2 x class with fewer clips than folds: {curated}: 'Purr' has 0 clips for 4 folds, "
-        "'Hiss' has 1 clips for 4 folds",
+        "'Hiss' has 1 clip for 4 folds",
         f"warning: 2 x file that is not in the table: {curated}: extra.wav; {test}: sub/extra.wav",
         f"warning: 2 x same audio in training and test: {test}: leak.flac (as 'c3.wav' of {curated}), "
         f"noisy_leak.wav (as 'n1.wav' of {noisy})",
@@ -313,7 +313,7 @@ def test_without_a_class_map_and_features(data):
     path = data.folder / "problems.csv"
     assert check_data.main([*flags, f"--output_csv={path}"]) == 0
     problems = pd.read_csv(path, na_filter=False)
-    assert problems["detail"].tolist() == ["'Quack' has 1 clips for 2 folds"]
+    assert problems["detail"].tolist() == ["'Quack' has 1 clip for 2 folds"]
 
 
 def test_one_table_alone_and_the_other_name_of_the_test_table(data):

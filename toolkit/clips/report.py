@@ -34,6 +34,7 @@ from toolkit.clips.sound_files import (
 from toolkit.clips.sources import Source
 from toolkit.clips.spellings import KnownLabels
 from toolkit.clips.tables import column_of, has_column, is_weight, read_table, scan_table
+from toolkit.system.console import counted
 from toolkit.system.suggestions import nearest_path
 
 # Curated clips that are known to be wrong: five of FSDKaggle2019 with others' labels, one without signal.
@@ -222,11 +223,11 @@ def _small_classes(source: Source, class_map: dict[str, int] | None, n_folds: in
     for fname, cell in source.labels.items():
         for name in split_labels(cell):
             of_class.setdefault(name, set()).add(source.groups.get(fname) or f"\0{fname}")
-    what = "groups of clips" if source.groups else "clips"
+    what = "group" if source.groups else "clip"
     for name in class_map or sorted(of_class):
         count = len(of_class.get(name, ()))
         if count < n_folds:
-            detail = f"{name!r} has {count} {what} for {n_folds} folds"
+            detail = f"{name!r} has {counted(what, count)} for {n_folds} folds"
             yield Problem(SMALL_CLASS, source.table, "", detail)
 
 

@@ -173,7 +173,7 @@ def _renamed(header: list[str], path: str | Path, columns: Sequence[str]) -> lis
     """A first line with near misses of the columns under the columns' own names; a note tells it once."""
     taken = {}
     for name in columns:
-        others = [other for other in header if other not in columns]
+        others = [other for other in header if other not in columns and "\0" not in other]  # no UTF-16
         alike = [other for other in others if _plain(other) == _plain(name)]
         alike = alike or [other for other in others if _plain(other) in TAKEN_NAMES.get(name, ())]
         if name in header or not alike:

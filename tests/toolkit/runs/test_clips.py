@@ -31,7 +31,4 @@ def test_doubtful_tables_are_told_as_check_data_tells_them(toy, tmp_path):
     notes = load_splits(data, SubmissionConfig()).notes
     assert notes[0] == f"1 x without labels: {changed}: {table['fname'][0]}"
     assert notes[1].startswith("1 x several labels in one name: ") and repr(classes[-2]) in notes[1]
-    assert (
-        notes[-1].endswith("'Nobody' has 0 groups of clips for 2 folds")
-        and "fewer clips than folds" in notes[-1]
-    )
+    assert notes[-1].endswith("'Nobody' has 0 groups for 2 folds") and "fewer clips than folds" in notes[-1]
