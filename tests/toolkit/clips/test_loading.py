@@ -11,6 +11,7 @@ from ops.errors import DataError
 from ops.sampling import SAMPLE_RATE
 from ops.transforms import Augmentation
 from toolkit.clips import loading
+from toolkit.clips.cache import ClipCache
 from toolkit.clips.loading import Clip, EvaluationDataset, Segments, TrainingDataset, training_loader
 from toolkit.system.runtime import Runtime
 
@@ -243,3 +244,14 @@ def test_evaluation_takes_the_whole_clip_as_it_is(clips):
         assert found == index and (sample.fname, sample.is_noisy) == (clip.fname, clip.is_noisy)
         np.testing.assert_array_equal(sample.audio * SCALE, np.arange(clip.n_samples))
         np.testing.assert_array_equal(sample.labels, clip.labels)
+
+
+def test_a_cache_is_advised_where_ffmpeg_decodes_clips_in_each_epoch(tmp_path, capsys):
+    clips = [Clip(name, tmp_path / name, 100, None) for name in ("1.wav", "2.M4A", "3.webm")]
+    loading.advise_cache(clips, Runtime(device=torch.device("cpu")))
+    assert capsys.readouterr().out.startswith(
+        "2 clips are decoded by ffmpeg, anew at each reading; with --cache"
+    )
+    loading.advise_cache(clips[:1], Runtime(device=torch.device("cpu")))
+    loading.advise_cache(clips, Runtime(device=torch.device("cpu"), cache=ClipCache(tmp_path / "cache")))
+    assert not capsys.readouterr().out

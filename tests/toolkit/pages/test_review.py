@@ -39,6 +39,14 @@ def test_linked_pages_hold_every_clip_and_no_sound(tmp_path):
     assert len(data_of(make_review(tmp_path, "--link_audio", "--max_clips=3").page)["clips"]) == 3
 
 
+def test_linked_files_that_browsers_do_not_play_are_told(tmp_path, capsys):
+    make_review(tmp_path / "played", "--link_audio")
+    assert not capsys.readouterr().err
+    fnames = ["0.wma", "1.WAV", "2.m4a", "3.amr", "4.mp3", "5.wma"]
+    make_review(tmp_path / "others", "--link_audio", fnames=fnames)
+    assert "3 linked files have endings (.amr, .wma) that browsers may not play" in capsys.readouterr().err
+
+
 def test_what_is_wrong_with_the_tables_of_a_review(tmp_path):
     with pytest.raises(
         DataError, match="relabeled.csv: expected clips of .*noisy.csv only, found 'other.wav'"
