@@ -45,16 +45,42 @@ def foreign_format(source: Source) -> str:
     return next((name for (offset, magic), name in FOREIGN.items() if head[offset:].startswith(magic)), "")
 
 
-def survey_asf(source: Source, layout: Layout) -> None:
-    """WMA and its kin: ffmpeg says nothing where they hold less than the size in their header."""
+def survey_foreign(source: Source, layout: Layout) -> None:
+    """What a foreign file is, and whether it is cut off where ffmpeg may not say so: between packets."""
+    layout.foreign = foreign_format(source)
+    checks = {"an MP4": _mp4_is_cut, "a WMA": _asf_is_cut, "a WavPack": _wavpack_is_cut}
+    for name, is_cut in checks.items():
+        if layout.foreign.startswith(name) and is_cut(source):
+            layout.lose(0, None, "the file is cut off")
+
+
+def _mp4_is_cut(source: Source) -> bool:
+    """Whether a box goes on beyond the file's end."""
+    at = 0
+    while at + 8 <= source.size:
+        size = source.number(at, 4, "big")
+        if size == 1:
+            size = source.number(at + 8, 8, "big")
+        if size < 8:  # 0: to the end
+            return False
+        at += size
+    return at > source.size
+
+
+def _asf_is_cut(source: Source) -> bool:
+    """Whether the file is smaller than the size in its header."""
     at = source.at(0, 2**14).find(_ASF_FILE)
-    if at < 0:
-        return
-    declared, duration, preroll = (source.number(at + offset, 8, "little") for offset in (40, 64, 80))
-    is_open = source.number(at + 88, 4, "little") & 1  # a broadcast, whose sizes are not filled in
-    if declared > source.size and not is_open:
-        promised = max(0.0, duration / 1e7 - preroll / 1e3)
-        layout.lose(promised * source.size / declared, promised, "the file is cut off")
+    is_open = at < 0 or source.number(at + 88, 4, "little") & 1  # a broadcast, whose size is not filled in
+    return not is_open and source.number(at + 40, 8, "little") > source.size
+
+
+def _wavpack_is_cut(source: Source) -> bool:
+    """Whether the blocks end before the number of samples in the first one's header."""
+    total, at, n_found = source.number(12, 4, "little"), 0, 0
+    while source.at(at, 4) == b"wvpk" and at + 32 <= source.size:
+        n_found = max(n_found, source.number(at + 16, 4, "little") + source.number(at + 20, 4, "little"))
+        at += 8 + source.number(at + 4, 4, "little")
+    return total != 2**32 - 1 and n_found < total
 
 
 def find_ffmpeg() -> str | None:

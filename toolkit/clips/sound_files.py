@@ -35,8 +35,7 @@ from toolkit.clips.foreign_files import (
     INSTALL,
     decode,
     find_ffmpeg,
-    foreign_format,
-    survey_asf,
+    survey_foreign,
 )
 from toolkit.clips.layouts import Layout, Loss, Source, Spliced
 from toolkit.clips.mpeg_frames import begins_as_mpeg, survey_mpeg
@@ -69,7 +68,6 @@ SURVEYS: dict[bytes, Callable[[Source, Layout], None]] = {
     b"NIST": survey_nist,
     b"fLaC": survey_flac,
     b"OggS": survey_ogg,
-    b"\x30\x26\xb2\x75": survey_asf,
 }
 _LAST = threading.local()  # what ffmpeg decoded last: clips are read several times in a row
 # soundfile and soxr raise TypeError for .raw names, MemoryError where a header promises too much.
@@ -304,7 +302,7 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
                 raise _partial(name, layout.loss)
             sounds = [Spliced(file, pieces) for pieces in layout.streams] or [_openable(path)]
             if layout.foreign:
-                sounds = [_decoded_by_ffmpeg(path, name, layout.foreign, status)]
+                sounds = [_decoded_by_ffmpeg(path, name, layout, status)]
             readers = [stack.enter_context(soundfile.SoundFile(sound)) for sound in sounds]
             loss = _logged_loss(readers[0])
             if loss is not None:
@@ -325,9 +323,9 @@ def _opened(path: str | Path) -> Iterator[_Clip]:
         raise DataError(f"{name}: cannot be read as audio ({_reason(error)})") from error
 
 
-def _decoded_by_ffmpeg(path: str | Path, name: str, what: str, status: os.stat_result) -> Spliced:
+def _decoded_by_ffmpeg(path: str | Path, name: str, layout: Layout, status: os.stat_result) -> Spliced:
     """A foreign file's sound as an AU file without a name, kept until this thread decodes another one."""
-    program = find_ffmpeg()
+    program, what = find_ffmpeg(), layout.foreign
     if program is None:
         raise ForeignAudioError(f"{name}: cannot be read as audio, it is {what}; {INSTALL}", f"it is {what}")
     # Forked processes would share the place that is read at.
@@ -337,8 +335,8 @@ def _decoded_by_ffmpeg(path: str | Path, name: str, what: str, status: os.stat_r
         _LAST.complaints = decode(program, _openable(path), _LAST.file)
         _LAST.key = key
     sound = Spliced(_LAST.file, [(0, os.fstat(_LAST.file.fileno()).st_size)])
-    if _LAST.complaints:
-        why = f"ffmpeg: {_LAST.complaints[0].rstrip('.')}"
+    if _LAST.complaints or layout.loss is not None:
+        why = layout.loss.why if layout.loss is not None else f"ffmpeg: {_LAST.complaints[0].rstrip('.')}"
         with suppress(soundfile.SoundFileError), soundfile.SoundFile(sound) as reader:
             if reader.frames:
                 raise _partial(name, Loss(reader.frames / reader.samplerate, None, why))
@@ -365,7 +363,7 @@ def _status(path: str | Path, name: str) -> os.stat_result:
 def _survey(file: BinaryIO) -> Layout:
     """What the file holds by its structure; of a kind that has no scanner, an empty layout."""
     source, layout = Source(file), Layout()
-    layout.foreign = foreign_format(source)
+    survey_foreign(source, layout)
     magic = source.at(0, 4)
     if magic[:3] == b"ID3":
         magic = source.at(source.end_of_id3(0), 4)

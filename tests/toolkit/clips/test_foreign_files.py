@@ -120,6 +120,24 @@ def test_files_cut_short_are_never_read_in_part(encode, tmp_path, kind, kept):
 
 
 @pytest.mark.needs_ffmpeg
+def test_files_cut_between_two_packets_are_told(encode, tmp_path):
+    """Where ffmpeg finds nothing missing."""
+    blocks = encode("wv", [])
+    path, second = tmp_path / "x.wv", blocks.index(b"wvpk", 4)
+    path.write_bytes(blocks[:second])
+    with pytest.raises(
+        PartialAudioError, match=r"only 0\.\d\d seconds can be decoded \(the file is cut off\)"
+    ):
+        read_header(path)
+    film = encode("mp4", ["-movflags", "+faststart"])
+    path = tmp_path / "x.mp4"
+    for missing in range(1, 300, 20):
+        path.write_bytes(film[:-missing])
+        with pytest.raises(PartialAudioError, match="the file is cut off"):
+            read_header(path)
+
+
+@pytest.mark.needs_ffmpeg
 def test_videos_without_sound_say_so(tmp_path):
     command = [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "color=size=16x16:rate=2:duration=1"]
     subprocess.run([*command, "-c:v", "mpeg4", tmp_path / "x.mp4"], check=True)
