@@ -12,3 +12,12 @@ rounds      rounds of relabeling: plan, tables, report
 pages       HTML to look at and listen to
 cli         parsers, help, presets, and flags from the dataclasses of runs
 """
+
+
+def __getattr__(name: str):
+    """`from toolkit import Tagger`, loaded only where it is asked for."""
+    if name == "Tagger":
+        from toolkit.prediction.tagger import Tagger
+
+        return Tagger
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -107,7 +107,12 @@ def test_bad_files_among_good_ones(toy, predict, tmp_path, capsys):
         ([], "--test_df, --test_data_dir, --classmap, --output_df"),
         (["--test_df=a", "--test_data_dir=b", "--output_df=c"], "required without --inputs: --classmap"),
         (["--inputs", "a", "--test_df=a", "--top_k=1"], "give these two or --inputs"),
-        (["--inputs", "a"], "give --output_df, --top_k or both"),
+        (["--inputs", "a", "--hop_seconds=1"], "give one"),
+        (["--inputs", "a", "--timeline=t", "--hop_seconds=0"], "at least 0.01"),
+        (
+            ["--test_df=a", "--test_data_dir=b", "--classmap=c", "--output_df=d", "--timeline=t"],
+            "--timeline, --audacity and --page are of --inputs",
+        ),
         (["--inputs", "a", "--top_k=0"], "at least 1"),
         (["--inputs", "a", "--top_k=1", "--window_seconds=0"], "at least 1"),
     ],

@@ -25,7 +25,7 @@ from toolkit.system.interruption import Interrupted, LoaderLost, keep_interrupts
 from toolkit.system.machine import use_utf8
 
 EXIT_DATA, EXIT_USAGE, EXIT_BAD_CLIPS, EXIT_INTERRUPTED = 1, 2, 3, 130
-OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv"}
+OUTPUT_FLAGS = {"output", "output_df", "output_file", "output_csv", "csv", "timeline", "page"}
 WHEN_PREDICTING = "lower --batch_size, or score long clips in parts with --window_seconds"
 WHEN_TRAINING = (
     "lower --batch_size or --max_audio_length; validation and test clips count in their full length"

@@ -195,7 +195,7 @@ class Predictor:
                 "are scored by all, as without --out_of_fold"
             )
         # The list of bad clips first: relabeling tells by it which rows hold only the others' mean.
-        _report_bad_clips(self.output, clips.fnames, scores.errors)
+        report_bad_clips(self.output, clips.fnames, scores.errors)
         if self.output is not None:
             write_predictions(self.output, scores.predictions.completed(clips.fnames))
             remove_shards(self.output)
@@ -226,7 +226,7 @@ def mean_of_experiments(scores: Sequence[np.ndarray], usable: Sequence[np.ndarra
     return total / count[:, None]
 
 
-def _report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[int, DataError]) -> None:
+def report_bad_clips(output: Path | None, fnames: Sequence[str], errors: dict[int, DataError]) -> None:
     """Names the clips that cannot be read, if any, in a file beside the output and in warnings."""
     if not errors:
         if output is not None:

@@ -24,6 +24,7 @@ from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
 from toolkit.training.embeddings import embeddings_of
 from toolkit.training.fold import BuildNetwork, finite, format_metric, run_fold
+from toolkit.training.tag_fitting import FittingTools, fit_after_training
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def train_folds(
                 processes.from_main(lambda: claim.enter_context(experiment.fold_claimed(fold)))  # noqa: B023
                 run_fold(fold, splits, experiment, build_network, runtime, stop)
         elsewhere = set(session.folds) - set(own)
-        processes.from_main(lambda: _summarise(splits, experiment, session, elsewhere))
+        tools = FittingTools(build_network, runtime, stop)
+        processes.from_main(lambda: _summarise(splits, experiment, session, tools, elsewhere))
     return experiment
 
 
@@ -108,9 +110,13 @@ def _company(runtime: Runtime) -> str:
 
 
 def _summarise(
-    splits: Splits, experiment: Experiment, session: Session, elsewhere: Collection[int] = ()
+    splits: Splits,
+    experiment: Experiment,
+    session: Session,
+    tools: FittingTools,
+    elsewhere: Collection[int] = (),
 ) -> None:
-    """Once every fold is finished: lwlrap over all out-of-fold predictions, and submission.csv.
+    """Once every fold is finished: lwlrap over all out-of-fold predictions, submission.csv and tags.json.
 
     elsewhere: folds that other processes of this command train, the last of which does this.
     """
@@ -127,12 +133,15 @@ def _summarise(
     }
     labels = {clip.fname: clip.labels for clip in splits.curated}
     truth = np.stack([labels[fname] for table in tables_of["val"] for fname in table.fnames])
-    metric = finite(lwlrap(truth, np.concatenate([table.probabilities for table in tables_of["val"]])))
+    scores = np.concatenate([table.probabilities for table in tables_of["val"]])
+    metric = finite(lwlrap(truth, scores))
     if splits.test:
         submission = average(tables_of["test"])
         with experiment.locked():
             write_predictions(experiment.predictions("submission"), submission, with_sum=True)
     experiment.record(metric=metric)
+    validated = {fold: splits.folds[fold].validation for fold in finished}
+    fit_after_training(experiment, scores, truth, validated, tools)
     _write_hparams(experiment, n_folds)
     told = f"all {n_folds} folds: lwlrap {format_metric(metric)} over out-of-fold predictions"
     experiment.log(told, is_result=True)

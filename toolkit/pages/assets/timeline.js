@@ -1,0 +1,83 @@
+// Recordings as cards: a picture, a time axis, and a lane of bars for each class that applies.
+const player = new Player();
+
+// Ticks of 1, 2 or 5 times a power of ten seconds, at most six.
+function ticks(length) {
+  const power = 10 ** Math.floor(Math.log10(length / 6));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((one) => length / one <= 6);
+  const times = [];
+  for (let time = 0; time < length - step / 2; time += step) times.push(time);
+  return [...times, length];
+}
+
+function axis(length) {
+  const labels = ticks(length).map((time) => {
+    const label = element("span", {}, `${Number(time.toFixed(2))} s`);
+    label.style.left = `${(100 * time) / length}%`;
+    return label;
+  });
+  return element("div", { class: "axis", "aria-hidden": "true" }, labels);
+}
+
+function lane(item, recording, view) {
+  const length = recording.seconds;
+  const bars = item.stretches.filter(([start]) => start < length).map(([start, end, probability]) => {
+    const words = `${item.name}, ${start.toFixed(2)} to ${end.toFixed(2)} s, probability ${probability.toFixed(2)}`;
+    const made = element("button", {
+      class: "stretch", type: "button", title: words, "aria-label": words,
+      click: () => player.play(view, start / length),
+    });
+    made.style.left = `${(100 * start) / length}%`;
+    made.style.width = `${(100 * (Math.min(end, length) - start)) / length}%`;
+    return made;
+  });
+  if (!bars.length) return null;
+  const [start] = item.stretches[0];
+  const highest = Math.max(...item.stretches.map(([, , probability]) => probability));
+  const label = element("span", { class: "label" }, `${item.name} ${highest.toFixed(2)}`);
+  // On the side of the first bar where there is more room.
+  if (start / length > 0.5) label.style.right = `${100 - (100 * start) / length}%`;
+  else label.style.left = `${(100 * Math.min(item.stretches[0][1], length)) / length}%`;
+  return element("div", { class: "lane" }, bars, label);
+}
+
+function card(recording) {
+  const view = new SoundView(recording, player);
+  if (!recording.error) {
+    const lanes = recording.lanes.map((item) => lane(item, recording, view));
+    view.figure.querySelector(".picture").after(axis(recording.seconds), element("div", { class: "lanes" }, lanes));
+  }
+  const tags = recording.lanes.map((item) => item.name);
+  const node = element(
+    "article", { class: "card", "aria-label": recording.fname },
+    element("header", {},
+      element("span", { class: "fname" }, recording.fname),
+      element("span", { class: "faint" }, tags.length ? listed(tags) : "none of the classes")),
+    view.figure,
+  );
+  return { node, view };
+}
+
+const list = new CardList(byId("recordings"), card);
+const classes = [...new Set(DATA.recordings.flatMap((one) => one.lanes.map((item) => item.name)))].sort();
+const choices = [["", `all ${DATA.recordings.length} recordings`], ["none", "none of the classes"]];
+for (const [value, text] of [...choices, ...classes.map((name) => [`class ${name}`, name])]) {
+  byId("show").append(element("option", { value }, text));
+}
+
+function show() {
+  const chosen = byId("show").value;
+  const items = DATA.recordings.filter((one) => {
+    if (!chosen) return true;
+    if (chosen === "none") return !one.lanes.length;
+    return one.lanes.some((item) => `class ${item.name}` === chosen);
+  });
+  byId("nothing").hidden = items.length > 0;
+  list.show(items);
+}
+
+const tagged = DATA.recordings.filter((one) => one.lanes.length).length;
+byId("summary").textContent = `${DATA.name}: ${tagged} of ${DATA.recordings.length} recordings have tags.`;
+byId("show").addEventListener("change", show);
+listenToKeys(listKeys(list, player, true));
+show();
