@@ -6,7 +6,7 @@ function ticks(length) {
   const power = 10 ** Math.floor(Math.log10(length / 6));
   const step = [1, 2, 5, 10].map((times) => times * power).find((one) => length / one <= 6);
   const times = [];
-  for (let time = 0; time < length - step / 2; time += step) times.push(time);
+  for (let time = 0; time < 0.85 * length; time += step) times.push(time); // the end has a label, too
   return [...times, length];
 }
 
@@ -32,13 +32,9 @@ function lane(item, recording, view) {
     return made;
   });
   if (!bars.length) return null;
-  const [start] = item.stretches[0];
   const highest = Math.max(...item.stretches.map(([, , probability]) => probability));
-  const label = element("span", { class: "label" }, `${item.name} ${highest.toFixed(2)}`);
-  // On the side of the first bar where there is more room.
-  if (start / length > 0.5) label.style.right = `${100 - (100 * start) / length}%`;
-  else label.style.left = `${(100 * Math.min(item.stretches[0][1], length)) / length}%`;
-  return element("div", { class: "lane" }, bars, label);
+  const label = element("div", { class: "label" }, `${item.name} ${highest.toFixed(2)}`);
+  return element("div", { class: "lane" }, label, element("div", { class: "track" }, bars));
 }
 
 function card(recording) {
