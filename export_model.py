@@ -29,6 +29,7 @@ from toolkit.prediction.model_files import (
     clips_to_verify,
     load_best_models,
     random_signals,
+    tags_of,
     verify,
 )
 from toolkit.runs.experiment import Experiment
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         signals, kind = random_signals(), "random signals"
     networks = load_best_models(experiment, build_network)
     tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in networks.values()]).eval()
-    content = form.write(tagger, experiment.classes)
+    content = form.write(tagger, experiment.classes, tags_of(experiment))
     found = verify(form.run(content), networks, signals, kind, output)
     write_atomically(output, lambda file: file.write(content))
     console.note(f"{output}: {len(networks)} folds, {len(content) / 1e6:.1f} MB")

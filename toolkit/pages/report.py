@@ -11,6 +11,7 @@ import numpy as np
 from ops.errors import DataError
 from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
 from ops.relabeling import label_margins
+from ops.thresholds import f1_scores
 from toolkit.clips.recordings import highest_first
 from toolkit.clips.sources import clip_path
 from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia
@@ -18,6 +19,7 @@ from toolkit.pages.template import build_page
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.runs.out_of_fold import OutOfFold, read_out_of_fold
+from toolkit.runs.tag_rules import read_rules
 from toolkit.system.console import progress
 
 TOP = 5  # scores shown of a clip
@@ -55,6 +57,7 @@ def report_data(
             if key != "classes"
         ],
         "metric": None,
+        "tag_f1": None,
         "n_clips": 0,
         "classes": [],
         "confusions": [],
@@ -63,12 +66,21 @@ def report_data(
     if clips is not None:
         data |= {
             "metric": lwlrap(clips.truth, clips.scores),
+            "tag_f1": tag_f1(experiment, clips),
             "n_clips": len(clips.fnames),
             "classes": class_rows(clips),
             "confusions": confusion_rows(clips),
             "clips": worst_clips(clips, data_dir, media, max_clips),
         }
     return data
+
+
+def tag_f1(experiment: Experiment, clips: OutOfFold) -> float | None:
+    """F1 of the tags of these clips, on which the thresholds were fitted; None without tags.json."""
+    rules = read_rules(experiment.path("tags.json"), experiment.classes)
+    if rules is None:
+        return None
+    return f1_scores(rules.calibration.apply(clips.scores) >= rules.thresholds, clips.truth)[0]
 
 
 def report_page(data: dict[str, Any]) -> str:

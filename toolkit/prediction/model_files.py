@@ -23,6 +23,7 @@ from toolkit.clips.sound_files import read_audio
 from toolkit.clips.tables import read_table
 from toolkit.prediction.ensemble import load_best_model
 from toolkit.runs.experiment import Experiment
+from toolkit.runs.tag_rules import read_rules
 from toolkit.system.console import progress
 from toolkit.training.evaluation import require_finite
 
@@ -33,8 +34,8 @@ RANDOM_SECONDS = (0.0001, 0.1, 1.0, 3.3, 12.0)  # of the signals to verify with 
 Runner = Callable[[np.ndarray], np.ndarray]  # waveform (batch, samples) -> probabilities (batch, classes)
 
 
-def to_onnx(module: nn.Module, classes: list[str]) -> bytes:
-    """An ONNX model: input `waveform`, output `probabilities`, metadata `classes` and `sample_rate`.
+def to_onnx(module: nn.Module, classes: list[str], tags: dict[str, Any] | None = None) -> bytes:
+    """An ONNX model: input `waveform`, output `probabilities`, metadata `classes`, `sample_rate` and `tags`.
 
     By torch's tracing exporter: its newer one cannot export a GRU of free length (torch 2.11).
     """
@@ -61,7 +62,7 @@ def to_onnx(module: nn.Module, classes: list[str]) -> bytes:
                 "an ONNX file holds at most 2 GB of weights; export with --format torch_export"
             ) from error
     model = onnx.load_from_string(file.getvalue())
-    for key, value in _metadata(classes).items():
+    for key, value in _metadata(classes, tags).items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -74,7 +75,7 @@ def run_onnx(content: bytes) -> Runner:
     return lambda waveform: session.run(None, {"waveform": waveform})[0]
 
 
-def to_torch_export(module: nn.Module, classes: list[str]) -> bytes:
+def to_torch_export(module: nn.Module, classes: list[str], tags: dict[str, Any] | None = None) -> bytes:
     """A torch.export archive; torch.export.load(path, extra_files=...) also gives the metadata."""
     free = torch.export.Dim.DYNAMIC
     example = (torch.zeros(2, EXAMPLE_SAMPLES),)
@@ -82,7 +83,7 @@ def to_torch_export(module: nn.Module, classes: list[str]) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(module, example, dynamic_shapes=({0: free, 1: free},))
-        torch.export.save(program, file, extra_files=_metadata(classes))
+        torch.export.save(program, file, extra_files=_metadata(classes, tags))
     return file.getvalue()
 
 
@@ -98,15 +99,22 @@ def run_torch_export(content: bytes) -> Runner:
     return run
 
 
-def _metadata(classes: list[str]) -> dict[str, str]:
-    return {"classes": json.dumps(classes, ensure_ascii=False), "sample_rate": str(SAMPLE_RATE)}
+def _metadata(classes: list[str], tags: dict[str, Any] | None) -> dict[str, str]:
+    found = {"classes": json.dumps(classes, ensure_ascii=False), "sample_rate": str(SAMPLE_RATE)}
+    return found if tags is None else found | {"tags": json.dumps(tags)}
+
+
+def tags_of(experiment: Experiment) -> dict[str, Any] | None:
+    """What makes tags of the probabilities: `slope`, `intercept` and `thresholds`; None without tags.json."""
+    rules = read_rules(experiment.path("tags.json"), experiment.classes)
+    return None if rules is None else {**vars(rules.calibration), "thresholds": rules.thresholds.tolist()}
 
 
 @dataclass(frozen=True)
 class Format:
     """How a file is written and run, the packages it needs, and the heads it can hold."""
 
-    write: Callable[[nn.Module, list[str]], bytes]
+    write: Callable[[nn.Module, list[str], dict[str, Any] | None], bytes]
     run: Callable[[bytes], Runner]
     packages: tuple[str, ...]
     aggregations: tuple[str, ...]

@@ -33,7 +33,7 @@ from toolkit.training.tag_fitting import score_with_vectors
 
 BLOCK_SAMPLES = 3000 * FRAME_SAMPLES  # a minute; of what is read at once to find silence
 TAG_HOPS, TIMELINE_HOPS = 2, 4  # windows begin so many times in a window's length
-MIN_GAP_SECONDS = 0.25  # silence that ends a sound, or half of a usual training clip where that is longer
+MIN_GAP_SECONDS = 0.25  # of silence that ends a sound; or a quarter of a usual training clip, if longer
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Tagger:
     def time(
         self, clips: Sequence[Clip], window_seconds: float | None = None, hop_seconds: float | None = None
     ) -> Tags:
-        """Of each clip when classes apply. None: windows as long as usual training clips, a quarter apart."""
+        """Of each clip when classes apply. None: windows of half a usual training clip, a quarter apart."""
         window = window_seconds or self._timeline_seconds
         heard, errors = self._hear(clips, window, hop_seconds or window / TIMELINE_HOPS)
         return Tags(events_of(heard, self.classes, self.thresholds), heard, errors)

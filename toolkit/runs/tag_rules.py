@@ -28,7 +28,7 @@ class TagRules:
         thresholds: (classes,) from which on a class applies.
         silence_db: frames of 20 ms below it are silent, RMS of full scale.
         window_seconds: as long as long training clips: longer recordings are heard in such windows.
-        timeline_seconds: as long as a usual training clip: the windows of a timeline.
+        timeline_seconds: half as long as a usual training clip: the windows of a timeline.
         familiarity: fold -> tests of its network; empty where there was no audio to fit them on.
     """
 

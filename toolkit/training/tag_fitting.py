@@ -35,7 +35,7 @@ MAX_CLIPS = 256  # of each kind and fold that the tests of familiarity are fitte
 MIN_BACKGROUNDS = 32
 LEVEL_CLIPS = 64
 WINDOW_LIMITS = (1.0, 30.0)  # s
-TIMELINE_LIMITS = (0.25, 5.0)  # s
+TIMELINE_LIMITS = (0.5, 5.0)  # s, of half a usual clip: onsets are a third as far off as with whole ones
 LOUDEST_SILENCE_DB, BELOW_CLIPS_DB = -60.0, 20.0  # of full scale; under the quietest clips' loudest frames
 
 
@@ -119,7 +119,7 @@ def fit_rules(
     everything = [clip for of_fold in clips.values() for clip in of_fold]
     seconds = np.array([clip.n_samples for clip in everything] or [10 * SAMPLE_RATE]) / SAMPLE_RATE
     window = float(np.clip(np.quantile(seconds, 0.9), *WINDOW_LIMITS).round(3))
-    timeline = float(np.clip(np.median(seconds), *TIMELINE_LIMITS).round(3))
+    timeline = float(np.clip(np.median(seconds) / 2, *TIMELINE_LIMITS).round(3))
     heard = {fold: [_beginning(clip, window) for clip in of_fold] for fold, of_fold in clips.items()}
     familiarity = {fold: _fit_fold(experiment, fold, heard, tools) for fold in heard}
     silence = _silence_db(_spread(everything, LEVEL_CLIPS))

@@ -1,11 +1,15 @@
 """The report's data, without a browser."""
 
+import json
+
 import numpy as np
 import pytest
 
+from ops.calibration import Calibration
 from ops.errors import DataError
 from ops.metrics import lwlrap
 from page_data import CLASSES, IMAGE, SCORES, data_of, make_experiment, make_report
+from toolkit.runs.tag_rules import TagRules
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,16 @@ def test_the_reports_numbers(experiment):
     assert data["clips"][0]["fname"] == IMAGE and data["clips"][0]["lrap"] == 0.25
     assert data["clips"][0]["scores"][0] == ["Bark", 0.9, 1] and data["clips"][0]["fold"] == 0
     assert len(data["clips"]) == 3  # the others are right
+
+
+def test_tags_have_their_f1(tmp_path):
+    experiment = make_experiment(tmp_path)
+    assert data_of(make_report(experiment))["tag_f1"] is None
+    rules = TagRules(
+        CLASSES, Calibration(1, 0), np.zeros(4), -60, 1, 1
+    )  # everything applies: 7 of 24 are right
+    (experiment.directory / "tags.json").write_text(json.dumps(rules.to_json()))
+    assert data_of(make_report(experiment))["tag_f1"] == pytest.approx(2 * 7 / (24 + 7))
 
 
 def test_before_a_fold_is_finished_there_are_curves_only(tmp_path):

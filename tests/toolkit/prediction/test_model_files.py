@@ -54,13 +54,13 @@ def test_onnx_of_all_kinds_of_network(kind, features, aggregation):
 @pytest.mark.parametrize("kind, features", [("2d", "mel_512_256_16"), ("1d", "stft_255_100")])
 def test_torch_export(kind, features, tmp_path):
     models = networks(kind, features, "max")[:1]
-    content = FORMATS["torch_export"].write(WaveformTagger(models).eval(), list("abcde"))
+    content = FORMATS["torch_export"].write(WaveformTagger(models).eval(), list("abcde"), {"slope": 1.5})
     run = FORMATS["torch_export"].run(content)
     for shape in SHAPES:
         np.testing.assert_allclose(
             run(signal(*shape).numpy()), own(models, signal(*shape)), atol=2e-6, err_msg=str(shape)
         )
-    path, extra = tmp_path / "tagger.pt2", {"classes": ""}
+    path, extra = tmp_path / "tagger.pt2", {"classes": "", "tags": ""}
     path.write_bytes(content)
     torch.export.load(path, extra_files=extra)
-    assert json.loads(extra["classes"]) == list("abcde")
+    assert json.loads(extra["classes"]) == list("abcde") and json.loads(extra["tags"]) == {"slope": 1.5}

@@ -16,8 +16,9 @@ function fillTable(table, head, rows) {
 function showSummary() {
   byId("name").textContent = DATA.name;
   const done = DATA.folds.filter((fold) => fold.finished).length;
+  const tags = DATA.tag_f1 === null ? "" : `, F1 of their tags ${shown(DATA.tag_f1)}`;
   byId("summary").textContent = done
-    ? `lwlrap ${shown(DATA.metric)} over ${DATA.n_clips} out-of-fold predictions; ${done} of ${DATA.n_folds} folds finished`
+    ? `lwlrap ${shown(DATA.metric)} over ${DATA.n_clips} out-of-fold predictions${tags}; ${done} of ${DATA.n_folds} folds finished`
     : `none of ${DATA.n_folds} folds is finished: only learning curves so far`;
   fillTable(byId("folds"), ["fold", ["best lwlrap"], ["at epoch"], ["epochs done"]], DATA.folds.map((fold) => [
     String(fold.fold), [fold.finished ? shown(fold.metric) : "not finished"],
