@@ -129,6 +129,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     output = output_path(args.output_df) if args.output_df else None
     times = {name: output_path(getattr(args, name)) for name in ("timeline", "page") if getattr(args, name)}
+    if args.audacity:
+        output_path(str(Path(args.audacity, "labels.txt")))  # its folder is made, or an error tells why not
     options = PredictionOptions(args.batch_size, args.window_seconds, args.out_of_fold, args.adapt_batch_norm)
     errors: dict[int, DataError] = {}
     with processes.joined(args.runtime.device), StopRequest() as stop:

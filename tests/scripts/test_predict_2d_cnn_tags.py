@@ -15,6 +15,7 @@ import train_2d_cnn
 from ops.activity import FRAME_SAMPLES
 from ops.calibration import Calibration
 from ops.errors import DataError
+from ops.familiarity import Familiarity
 from page_data import data_of
 from repository import ROOT
 from toolkit import Tagger
@@ -94,6 +95,18 @@ def test_silence_is_none_and_does_not_take_part(experiment, predict, sounds, cap
     assert NONE not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("biases, is_known", [((1, 1), True), ((1, -1), False), ((-1, -1), False)])
+def test_more_than_half_of_the_networks_must_have_met_the_like(experiment, sounds, biases, is_known):
+    width = 4 + 8  # channels of both blocks
+    tests = {
+        fold: Familiarity(np.zeros(width), np.ones(width), np.zeros(width), bias, 1e9)
+        for fold, bias in enumerate(biases)
+    }
+    keep(experiment, replace(EVERYTHING, familiarity=tests, thresholds=np.full(len(CLASSES), 1e-9)))
+    found = Tagger.load(experiment.directory).predict(sounds.folder / "sound.wav")
+    assert found["class"].notna().all() == is_known and len(found) == (len(CLASSES) if is_known else 1)
+
+
 def test_times_as_table_labels_and_page(experiment, predict, sounds, tmp_path, capsys):
     keep(experiment, EVERYTHING)
     table, labels, page = tmp_path / "times.csv", tmp_path / "labels", tmp_path / "times.html"
@@ -121,7 +134,7 @@ def test_a_tagger_takes_files_and_arrays(experiment, sounds):
         own = of_array[of_array["file"] == number].reset_index(drop=True)
         np.testing.assert_allclose(own["probability"], of_file["probability"], rtol=1e-5)
         assert own["class"].tolist() == of_file["class"].tolist()
-        assert set(own["start"]) == {start} and set(own["end"]) == {pytest.approx(start + 0.8)}
+        assert set(own["start"]) == {start} and own["end"].tolist() == pytest.approx([start + 0.8] * len(own))
     none = tagger.predict(np.zeros(8000, np.float32), 8000)
     assert none["class"].isna().all() and none["end"].tolist() == [1.0]
     wide = tagger.probabilities(sounds.folder)

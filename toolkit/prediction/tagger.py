@@ -40,9 +40,9 @@ MIN_GAP_SECONDS = 0.25  # of silence that ends a sound; or a quarter of a usual 
 class Tagger:
     """The networks of one or more experiments with the rules that make tags of their scores.
 
-    A sound is heard in windows as long as training clips, its silences left out. In each window every
-    network's calibrated probabilities count 0 where the window is unlike anything in training; the mean over
-    networks is the window's, the highest window's the sound's. A class applies from its threshold on.
+    A sound is heard in windows as long as training clips, its silences left out. A window's probabilities are
+    the mean of the networks' calibrated ones, or 0 unless more than half of the networks have met its like; a
+    sound's are those of the highest window. A class applies from its threshold on.
     """
 
     ensembles: Sequence[FoldNetworks]
@@ -212,12 +212,14 @@ class Tagger:
         )
         require_finite(found.logits, [window.fname for window in windows], found.errors, checkpoints)
         good = [row for row in range(len(windows)) if row not in found.errors]
+        votes = np.zeros(len(good))
         scores = zip(found.logits, vectors, strict=True)
         for networks, rules in zip(self.ensembles, self.rules, strict=True):
             for fold in networks.folds:
                 logits, read_by_head = next(scores)
-                known = rules.calibration.apply(sigmoid(logits[good]))
-                if fold in rules.familiarity:
-                    known *= rules.familiarity[fold].accepts(read_by_head)[:, None]
-                total[good] += known / len(networks.folds) / len(self.ensembles)
+                share = 1 / len(networks.folds) / len(self.ensembles)
+                total[good] += share * rules.calibration.apply(sigmoid(logits[good]))
+                tests = rules.familiarity.get(fold)
+                votes += share * (1 if tests is None else tests.accepts(read_by_head))
+        total[np.array(good, dtype=int)[votes <= 0.5 + 1e-9]] = 0
         return total, found.errors
