@@ -215,17 +215,17 @@ def write_times(
     n_recordings, table = len(found.heard), rounded(found.table)
     if "timeline" in times:
         write_table(times["timeline"], table)
-        console.note(f"{times['timeline']}: {len(table)} stretches in {n_recordings} recordings")
+        console.note(f"{times['timeline']}: stretches: {len(table)}, recordings: {n_recordings}")
     if args.audacity:
         write_labels(Path(args.audacity), table, [heard.fname for heard in found.heard])
-        console.note(f"{args.audacity}: {n_recordings} label files")
+        console.note(f"{args.audacity}: label files: {n_recordings}")
     if "page" in times:
         experiments = [Experiment.load(path) for path in args.experiment]
         media = ClipMedia(experiments[0].config.features, MAX_PAGE_SECONDS)
         name = ", ".join(experiment.directory.resolve().name for experiment in experiments)
         data = timeline_data(name, table, {heard.fname: paths[heard.fname] for heard in found.heard}, media)
         write_text(times["page"], timeline_page(data))
-        console.note(f"{times['page']}: {n_recordings} recordings")
+        console.note(f"{times['page']}: recordings: {n_recordings}")
 
 
 def report(args: argparse.Namespace, clips: ClipsToPredict, scores: Scores) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 import noisy  # noqa: E402
-from real_runs import Layout, add_arguments, make_layout  # noqa: E402
+from real_runs import EVEN, Layout, add_arguments, make_layout  # noqa: E402
 
 from ops.backgrounds import draw_hum, draw_noise  # noqa: E402
 from ops.calibration import fit_calibration  # noqa: E402
@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     runs = []
     for rotation in args.rotations:
-        layout = make_layout(args, rotation, 0.4)  # of its noisy clips nothing is used
+        layout = make_layout(args, rotation, EVEN)  # of its noisy clips nothing is used
         for seed in args.seeds:
             experiment = experiment_of(args, layout, seed)
             tagger = Tagger.load(experiment.directory, device=args.device)
@@ -154,11 +154,12 @@ def main(argv: list[str] | None = None) -> None:
             )
             runs.append(figures)
             print(f"{layout.name} seed {seed}: done", file=sys.stderr, flush=True)
-    rows = [["figure", f"mean of {len(runs)}", "lowest", "highest"]]
+    rows = [["figure", "mean", "lowest", "highest"]]
     for name in runs[0]:
         values = np.array([run[name] for run in runs])
         rows.append([name, *(f"{value:.3f}" for value in (values.mean(), values.min(), values.max()))])
     print_table(rows)
+    print(f"runs: {len(runs)}")
 
 
 if __name__ == "__main__":
