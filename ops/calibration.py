@@ -77,6 +77,6 @@ def fit_calibration(probabilities: np.ndarray, truth: np.ndarray) -> Calibration
     if slope <= 0:
         raise DataError(
             "calibration expects scores that are higher for the classes a validation clip has, found the "
-            "opposite; the networks have learned nothing yet: train longer, or leave out --calibrate"
+            "opposite; the networks have learned nothing yet: train longer, or use scores as they are"
         )
     return Calibration(slope, float(fitted.intercept_[0]))

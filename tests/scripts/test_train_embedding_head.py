@@ -17,6 +17,7 @@ from command_lines import usage_error
 from ops.errors import DataError
 from real_processes import outcome
 from tiny_backbones import SIZE, onnx_backbone
+from toolkit.prediction.tagger import Tagger
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def head_flags(toy, tmp_path):
 def test_a_head_learns_and_all_other_scripts_take_its_experiment(
     toy, head_flags, only_experiment, tmp_path, capsys
 ):
-    train_embedding_head.main(head_flags(epochs=8, hidden=16, batch_size=4, p_mixup=0))
+    schedule = {"epochs": 60, "scheduler": "1cycle_0.0001_0.01"}
+    train_embedding_head.main(head_flags(**schedule, hidden=16, batch_size=4, p_mixup=0))
     experiment = only_experiment()
     history = pd.read_csv(experiment / "history" / "fold_0.csv")
     assert history["train_lwlrap"].iloc[-1] > history["train_lwlrap"].iloc[0] + 0.1
@@ -71,6 +73,14 @@ def test_a_head_learns_and_all_other_scripts_take_its_experiment(
     predict_2d_cnn.main([*predict, "--inputs", str(toy.folder / "test"), "--top_k=1"])
     again = pd.read_csv(output).set_index("fname").loc[own["fname"]]
     np.testing.assert_allclose(again, own.set_index("fname")[again.columns], atol=1e-6)
+
+    capsys.readouterr()
+    tags = ["--inputs", str(toy.folder / "test"), f"--cache={tmp_path / 'cache'}"]
+    predict_2d_cnn.main([f"--experiment={experiment}", "--device=cpu", "--num_workers=0", *tags])
+    assert capsys.readouterr().out.count(".wav ") == len(own)
+    assert json.loads((experiment / "tags.json").read_text())["familiarity"] == {}
+    with pytest.raises(DataError, match="takes embeddings, which are of files, not of arrays"):
+        Tagger.load(experiment).predict(np.full(44_100, 0.1), 44_100)
 
     page = tmp_path / "page.html"
     report_experiment.main([f"--experiment={experiment}", f"--output={page}", "--max_clips=2"])

@@ -21,13 +21,14 @@ from ops.logits import sigmoid
 from ops.sampling import SAMPLE_RATE
 from toolkit.clips.loading import Clip
 from toolkit.prediction.ensemble import FoldNetworks, NetworkBuilder, load_networks
-from toolkit.prediction.sounds import Sound, clips_of
+from toolkit.prediction.sounds import ArrayClip, Sound, clips_of
 from toolkit.prediction.tag_rules import rules_of
 from toolkit.prediction.timeline import Heard, Tags, events_of, highest_of
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.tag_rules import TagRules
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
+from toolkit.training.embeddings import embeddings_of
 from toolkit.training.evaluation import require_finite
 from toolkit.training.tag_fitting import score_with_vectors
 
@@ -58,12 +59,8 @@ class Tagger:
         Raises DataError where one is none, is not trained, or has other classes.
         """
         # The one place that reaches for networks: here no script hands them in.
-        classifiers = importlib.import_module("networks.classifiers")
-        folding = importlib.import_module("networks.folding")
-        builder = NetworkBuilder(
-            lambda network: classifiers.build_classifier(classifiers.NetworkConfig(**network)),
-            folding.fold_batch_norms,
-        )
+        build = importlib.import_module("networks.build")
+        builder = NetworkBuilder(build.build_network, build.prepare_to_predict)
         runtime = Runtime(device=torch.device(device), num_workers=0)
         return cls.of([Experiment.load(path) for path in experiments], builder, runtime)
 
@@ -208,7 +205,7 @@ class Tagger:
         models = [model for networks in self.ensembles for model in networks.models]
         checkpoints = [path for networks in self.ensembles for path in networks.checkpoints]
         found, vectors = score_with_vectors(
-            models, windows, len(self.classes), self.runtime, self.stop, self.batch_size
+            models, windows, len(self.classes), self._reading(windows), self.stop, self.batch_size
         )
         require_finite(found.logits, [window.fname for window in windows], found.errors, checkpoints)
         good = [row for row in range(len(windows)) if row not in found.errors]
@@ -223,3 +220,16 @@ class Tagger:
                 votes += share * (1 if tests is None else tests.accepts(read_by_head))
         total[np.array(good, dtype=int)[votes <= 0.5 + 1e-9]] = 0
         return total, found.errors
+
+    def _reading(self, windows: Sequence[Clip]) -> Runtime:
+        """What the networks read the windows by: their embeddings, where they take these."""
+        experiments = [networks.experiment for networks in self.ensembles]
+        folder = experiments[0].directory.parent
+        embeddings = embeddings_of([one.config for one in experiments], self.runtime, folder)
+        if embeddings is None:
+            return self.runtime
+        if any(isinstance(window, ArrayClip) for window in windows):
+            raise DataError(
+                f"{experiments[0].directory}: takes embeddings, which are of files, not of arrays"
+            )
+        return embeddings.prepared(windows, self.runtime, self.stop)

@@ -121,7 +121,9 @@ def fit_rules(
     window = float(np.clip(np.quantile(seconds, 0.9), *WINDOW_LIMITS).round(3))
     timeline = float(np.clip(np.median(seconds) / 2, *TIMELINE_LIMITS).round(3))
     heard = {fold: [_beginning(clip, window) for clip in of_fold] for fold, of_fold in clips.items()}
-    familiarity = {fold: _fit_fold(experiment, fold, heard, tools) for fold in heard}
+    # Of embeddings it is not: those of drawn sounds would take the backbone.
+    tested = heard if experiment.config.embedding is None else {}
+    familiarity = {fold: _fit_fold(experiment, fold, heard, tools) for fold in tested}
     silence = _silence_db(_spread(everything, LEVEL_CLIPS))
     rules = TagRules(experiment.classes, calibration, thresholds, silence, window, timeline, familiarity)
     return TagRules.from_json(rules.to_json())  # as whoever reads the file has them
