@@ -16,6 +16,10 @@ flags say otherwise. The curated table has the columns fold (counted from 0: tra
 group (clips of one recording); train with --n_folds 4, or as many as there are curated folds. README, licence
 and its own table are in esc50/.
 
+fsdd: the Free Spoken Digit Dataset 1.0.10, 3,000 recordings of six speakers at 8 kHz (CC-BY-SA 4.0), by the
+division of its README: recordings 0 to 4 of each digit and speaker become test/, the others train_curated/.
+The column group names the speaker, so that folds keep speakers apart. The release's README is in fsdd/.
+
 fsdnoisy18k, arca23k, fsd50k: verified clips of Freesound and clips with real label noise, Zenodo records
 2529934, 5117901 and 4060432; docs/noise.md tells what each part holds. The releases' own tables and licences
 are in a folder called as the data set.
@@ -29,6 +33,7 @@ import re
 from pathlib import Path
 
 from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, run_script
+from toolkit.download.digits import install_fsdd
 from toolkit.download.freesound_data import DATA_SETS, install_freesound_data
 from toolkit.download.public_data import FSDKAGGLE2019, GITHUB, install_esc50, install_fsdkaggle2019
 from toolkit.download.releases import Release
@@ -36,6 +41,7 @@ from toolkit.download.zenodo import ZENODO
 from toolkit.system import console
 
 PARTS = {"fsdkaggle2019": FSDKAGGLE2019, **{name: of.parts for name, of in DATA_SETS.items()}}
+OF_GITHUB = {"esc50": "it takes --curated_folds and --test_folds", "fsdd": "it is small, and comes whole"}
 FOLD = number(int, 1, high=5)
 
 
@@ -47,7 +53,7 @@ def base_url(text: str) -> str:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("data_set", choices=("fsdkaggle2019", "esc50", *DATA_SETS), help="what to download")
+    parser.add_argument("data_set", choices=("fsdkaggle2019", *OF_GITHUB, *DATA_SETS), help="which one")
     parser.add_argument("--output_dir", required=True, help="folder to lay it out in")
     parser.add_argument(
         "--parts",
@@ -69,13 +75,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--base_url", type=base_url, help=f"a mirror, in place of {ZENODO} or {GITHUB}")
     args = parser.parse_args(argv)
-    if args.data_set == "esc50" and args.parts:
-        parser.error(f"--parts belongs to {', '.join(PARTS)}; esc50 takes --curated_folds and --test_folds")
+    if args.data_set in OF_GITHUB and args.parts:
+        parser.error(
+            f"--parts belongs to {', '.join(PARTS)}, not to {args.data_set}; {OF_GITHUB[args.data_set]}"
+        )
     if args.data_set != "esc50" and (args.curated_folds or args.test_folds):
-        parser.error(f"--curated_folds and --test_folds belong to esc50; {args.data_set} takes --parts")
+        others = f"; {args.data_set} takes --parts" if args.data_set in PARTS else f", not to {args.data_set}"
+        parser.error(f"--curated_folds and --test_folds belong to esc50{others}")
     there = PARTS.get(args.data_set, {})
     unknown = sorted(set(args.parts or ()) - set(there))
-    if unknown and args.data_set != "esc50":
+    if unknown:
         parser.error(f"--parts: {args.data_set} has {', '.join(there)}; got {unknown[0]}")
     args.test_folds = sorted(set(args.test_folds or [5]))
     args.curated_folds = sorted(set(args.curated_folds or {1, 2, 3, 4, 5} - set(args.test_folds)))
@@ -96,6 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     with release.locked():
         if args.data_set == "esc50":
             problems = install_esc50(release, args.base_url or GITHUB, args.curated_folds, args.test_folds)
+        elif args.data_set == "fsdd":
+            problems = install_fsdd(release, args.base_url or GITHUB)
         else:
             url, parts = args.base_url or ZENODO, args.parts or list(PARTS[args.data_set])
             if args.data_set == "fsdkaggle2019":

@@ -129,8 +129,8 @@ def only_experiment(tmp_path):
 
 @pytest.fixture
 def server():
-    """A server of small releases: FSDKaggle2019's record and ESC-50's archive."""
-    with releases.Server({releases.ESC50: releases.esc50()}) as running:
+    """A server of small releases: FSDKaggle2019's record, the archives of ESC-50 and FSDD."""
+    with releases.Server({releases.ESC50: releases.esc50(), releases.FSDD: releases.fsdd()}) as running:
         running.serve_record(releases.fsdkaggle2019())
         yield running
 

@@ -101,6 +101,31 @@ def test_esc50_keeps_its_folds(folds, get, tmp_path):
         get("esc50", "--test_folds", "2")
 
 
+def test_spoken_digits_by_their_division_with_speakers_as_groups(get, server, tmp_path):
+    assert get("fsdd") == 0
+    folder = tmp_path / "data"
+    curated, test = (pd.read_csv(folder / f"{name}.csv") for name in ("train_curated", "test_truth"))
+    assert curated.to_dict("list") == {
+        "fname": ["0_jackson_5.wav", "3_theo_49.wav", "7_jackson_12.wav"],
+        "labels": ["zero", "three", "seven"],
+        "group": ["jackson", "theo", "jackson"],
+    }
+    assert list(test["fname"]) == ["0_jackson_4.wav", "3_theo_1.wav", "7_george_0.wav"]
+    for part, table in (("train_curated", curated), ("test", test)):
+        assert {*os.listdir(folder / part)} == {*table["fname"], ".release.json"}
+    assert {*os.listdir(folder / "fsdd")} == {"README.md", "metadata.py", "__init__.py", ".release.json"}
+    assert (folder / "sample_submission.csv").read_text().startswith("fname,seven,three,zero\n0_jackson_4")
+    n_requests = len(server.requests)
+    assert get("fsdd") == 0 and len(server.requests) == n_requests
+
+
+def test_spoken_digits_without_recordings(get, server):
+    server.files[releases.FSDD] = releases.zipped({"a/README.md": b"x", "a/recordings/one.wav": b"x"})
+    with pytest.raises(DataError, match="<digit>_<speaker>_<number>.wav, found none") as raised:
+        get("fsdd")
+    one_line(raised)
+
+
 # Folders that are not ours, disks that are full, runs that are killed.
 
 
@@ -210,6 +235,8 @@ def test_errors_are_one_line_for_users(run_script, server, tmp_path):
         (["fsdkaggle2018"], "esc50"),
         (["fsd50k", "--parts", "train_noisy"], "fsd50k has train_curated, test; got train_noisy"),
         (["arca23k", "--test_folds", "1"], "arca23k takes --parts"),
+        (["fsdd", "--test_folds", "1"], "belong to esc50, not to fsdd"),
+        (["fsdd", "--parts", "test"], "not to fsdd; it is small, and comes whole"),
     ],
 )
 def test_usage_errors(flags, words, capsys):

@@ -19,6 +19,7 @@ import soundfile
 
 RECORD = "/api/records/3612637"
 ESC50 = "/karolpiczak/ESC-50/archive/master.zip"
+FSDD = "/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 
 
 def wav(seed: int, samples: int = 2000) -> bytes:
@@ -224,6 +225,17 @@ def esc50() -> bytes:
     }
     files[f"{root}/.github/stale.yml"] = b"x"
     return zipped(files, comment=b"33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6")
+
+
+RECORDINGS = ("0_jackson_4", "0_jackson_5", "7_jackson_12", "7_george_0", "3_theo_49", "3_theo_1")
+
+
+def fsdd() -> bytes:
+    root = "free-spoken-digit-dataset-1.0.10"
+    files = {f"{root}/recordings/{name}.wav": wav(400 + i) for i, name in enumerate(RECORDINGS)}
+    files |= {f"{root}/{name}": b"x" for name in ("README.md", "metadata.py", ".gitignore", "utils/fsdd.py")}
+    files |= {f"{root}/__init__.py": b"", f"{root}/utils/__init__.py": b""}
+    return zipped(files)
 
 
 class Answered(Exception):
