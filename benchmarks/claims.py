@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The published author's claims, measured again on real recordings: each choice against its alternative.
 
-    python benchmarks/claims.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/claims \\
+    python benchmarks/claims.py --work_dir /tmp/claims --results_csv results/claims.csv \\
         --source digits --rotations 1 2 3 4 --seeds 0 1 2 3 4 --interval 0.01 --processes 2
 
 Every claim is two sets of flags on the same clips (--labels: the curated ones alone, or the noisy ones as
@@ -34,11 +34,13 @@ from real_runs import (  # noqa: E402
     Run,
     add_arguments,
     make_layout,
+    settings_text,
     spelled,
     test_scores,
     train,
     training_flags,
 )
+from results_csv import add_results_flag, add_rows, rows_of  # noqa: E402
 from stand_ins import standing_in  # noqa: E402
 
 from toolkit.cli.parser import print_table  # noqa: E402
@@ -187,8 +189,7 @@ def measure(
             names = [name for name in args.claims if not is_told(args, found[name])]
             scores = results_of(args, pool, names, layout, seed)
             for name in names:
-                sides = CLAIMS[name].choice, CLAIMS[name].other
-                folders = [run_of(args, side, layout, seed).folder for side in sides]
+                folders = [run_of(args, side, layout, seed).folder for side in sides_of(name)]
                 if all(folder in scores for folder in folders):
                     found[name].append((scores[folders[0]], scores[folders[1]]))
                     choice, other = found[name][-1]
@@ -204,11 +205,7 @@ def results_of(
     seed: int,
 ) -> dict[Path, float]:
     """Test lwlrap by run's folder of all sides of the claims; a side that several share is trained once."""
-    sides = {
-        run_of(args, side, layout, seed).folder: side
-        for name in names
-        for side in (CLAIMS[name].choice, CLAIMS[name].other)
-    }
+    sides = {run_of(args, side, layout, seed).folder: side for name in names for side in sides_of(name)}
     if args.report_only:
         sides = {folder: side for folder, side in sides.items() if Run(folder).result() is not None}
     if pool is None:
@@ -240,6 +237,24 @@ def row_of(claim: Claim, scores: np.ndarray) -> dict[str, object]:
     }
 
 
+def csv_rows(args: argparse.Namespace) -> Iterator[dict[str, str]]:
+    """The figure of every run of these claims that is there, each side once."""
+    for side in {repr(side): side for name in args.claims for side in sides_of(name)}.values():
+        flags = settings_text(args, {"features": args.features, **side.flags})
+        setting = " ".join([*side.stand_ins, flags])
+        about = {"experiment": f"claims, {args.source}, {args.labels} labels", "setting": setting}
+        for rotation in args.rotations:
+            for seed in args.seeds:
+                result = run_of(args, side, make_layout(args, rotation, EVEN), seed).result()
+                if result is not None:
+                    figures = {"test_lwlrap": result["lwlrap"]}
+                    yield from rows_of({**about, "rotation": rotation, "seed": seed}, result, figures)
+
+
+def sides_of(name: str) -> tuple[Side, Side]:
+    return CLAIMS[name].choice, CLAIMS[name].other
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -252,6 +267,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--features", help="front end of all runs, in place of the source's own")
     parser.add_argument("--interval", type=float, default=0.0, help="half the width that ends a claim early")
     parser.add_argument("--processes", type=int, default=1, help="runs at once")
+    add_results_flag(parser)
     args = parser.parse_args(argv)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in args.claims}
     rows: list[dict[str, object]] = []
@@ -261,6 +277,8 @@ def main(argv: list[str] | None = None) -> None:
             rows = [row_of(CLAIMS[name], np.array(pairs)) for name, pairs in found.items() if pairs]
             if rows:
                 write_table(args.work_dir / "claims.csv", pd.DataFrame(rows))
+    if args.results_csv:
+        add_rows(args.results_csv, csv_rows(args))
     print(f"\ntest lwlrap, mean and standard deviation over rotations and seeds, {CONFIDENCE:.0%} intervals")
     print_table([list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)] if rows else [])
 

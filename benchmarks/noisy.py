@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What noisy clips are worth on real recordings, by method: test lwlrap, and the oracle's gain recovered.
 
-    python benchmarks/noisy.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/noisy \\
-        --rotations 1 2 3 4 --seeds 0 1 --noise even_0.4 pairs_0.4 open_0.4 missing_0.4 fsd
+    python download_data.py fsdd --output_dir data/fsdd
+    python benchmarks/noisy.py --work_dir /tmp/noisy --rotations 1 2 3 4 --seeds 0 1 \\
+        --results_csv results/noisy.csv --noise even_0.4 pairs_0.4 open_0.4 missing_0.4 fsd
 
 The kinds of noise are those of benchmarks/label_noise.py; with --mismatch noisy clips sound as if recorded
 elsewhere (benchmarks/elsewhere.py). Every run's result stays in --work_dir under its settings: stopped or
@@ -30,6 +31,7 @@ from real_runs import (  # noqa: E402
     Run,
     add_arguments,
     make_layout,
+    settings_text,
     spelled,
     steps_of,
     submission_of,
@@ -37,6 +39,7 @@ from real_runs import (  # noqa: E402
     train,
     training_flags,
 )
+from results_csv import add_results_flag, add_rows, rows_of  # noqa: E402
 from shares import margins, references, score_row, telling_layouts  # noqa: E402
 
 import blend_predictions  # noqa: E402
@@ -267,6 +270,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="even_, pairs_, open_ or missing_<rate>, or fsd; a rate alone is even",
     )
     parser.add_argument("--mismatch", action="store_true", help="noisy clips as if recorded elsewhere")
+    add_results_flag(parser)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=HEADLINE)
     return parser.parse_args(argv)
 
@@ -284,6 +288,19 @@ def main(argv: list[str] | None = None) -> None:
                     if found is not None:
                         results[rotation, noise.name, seed, name] = found
     report(args, results)
+    if args.results_csv:
+        add_rows(args.results_csv, (row for key in results for row in csv_rows(args, key, results[key])))
+
+
+def csv_rows(args: argparse.Namespace, key: tuple, result: dict) -> list[dict[str, str]]:
+    """A run's figures, those of each of its rounds among them."""
+    rotation, noise, seed, name = key
+    figures = {"test_lwlrap": result["lwlrap"], "steps": result["steps"]}
+    for row in result["rounds"]:
+        figures |= {f"round_{row['round']}_{column}": row[column] for column in [*QUALITY, "test_lwlrap"]}
+    experiment = f"noisy, {args.source}, {noise}{', elsewhere' * args.mismatch}"
+    about = {"experiment": experiment, "setting": f"{name} {settings_text(args, {})}"}
+    return rows_of({**about, "rotation": rotation, "seed": seed}, result, figures)
 
 
 def result_of(args: argparse.Namespace, name: str, layout: Layout, seed: int) -> dict | None:

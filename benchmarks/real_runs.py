@@ -23,6 +23,7 @@ import pandas as pd
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 from elsewhere import copy_elsewhere  # noqa: E402
 from label_noise import Labels, Noise, classes_outside, draw_noise, parse_noise, within  # noqa: E402
+from results_csv import made_now  # noqa: E402
 
 import create_class_map  # noqa: E402
 import train_2d_cnn  # noqa: E402
@@ -36,6 +37,8 @@ from toolkit.runs.checkpoints import load_checkpoint  # noqa: E402
 from toolkit.runs.predictions import read_predictions  # noqa: E402
 from toolkit.system.files import write_json  # noqa: E402
 from toolkit.system.interruption import Interrupted  # noqa: E402
+
+DATA_SCRIPT = Path(__file__).resolve().parent / "make_layout.py"
 
 # Folds of a source by part: the letters are its folds 1 to 4, turned by the rotation.
 PARTS = {
@@ -141,7 +144,11 @@ def _lay_out(args: argparse.Namespace, layout: Layout) -> None:
     if per_class:
         command += ["--curated_per_class", str(per_class)]
     command += ["--label_noise", f"{layout.noise.even:g}", "--p_two", f"{args.p_two:g}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if args.source_dir:
+        command += ["--source_dir", str(args.source_dir)]
+    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    if code:  # what it said stands above
+        sys.exit(f"{layout.folder}: was not made, {args.data_script} ended with exit code {code}")
     with contextlib.redirect_stdout(io.StringIO()):
         create_class_map.main(
             [f"--train_df={temporary / 'train_curated.csv'}", f"--output_file={temporary / 'classmap.json'}"]
@@ -185,7 +192,8 @@ def _write_labels(table: Path, labels: Labels) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that both benchmarks share."""
-    parser.add_argument("--data_script", type=Path, required=True, help="make_fsd_layout.py")
+    parser.add_argument("--data_script", type=Path, default=DATA_SCRIPT, help="what lays recordings out")
+    parser.add_argument("--source_dir", type=Path, help="recordings; without it where the data script looks")
     parser.add_argument("--work_dir", type=Path, required=True, help="layouts, runs and results; reused")
     parser.add_argument("--source", choices=sorted(PARTS), default="digits")
     parser.add_argument("--rotations", type=int, nargs="+", default=[1, 2, 3, 4], choices=[1, 2, 3, 4])
@@ -201,6 +209,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--adapt_batch_norm", action="store_true", help="in all runs, and for all their predictions"
     )
     parser.add_argument("--report_only", action="store_true", help="of the runs that are there, train none")
+
+
+def settings_text(args: argparse.Namespace, flags: dict[str, Any]) -> str:
+    """The flags that change a run's figures, its own `flags` last, as tables of results have them."""
+    names = ("adapt_batch_norm", "amp", "curated_epochs", "curated_per_class", "epochs", "mixup", "p_two")
+    return " ".join(spelled({**{name: getattr(args, name) for name in names}, **flags}))
 
 
 def training_flags(args: argparse.Namespace, seed: int, epochs: int) -> dict[str, Any]:
@@ -262,7 +276,7 @@ class Run:
         if found is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             with quiet(self.folder / "log"):
-                found = job()
+                found = {**job(), **made_now()}
             write_json(self.folder / "result.json", found)
         return found
 

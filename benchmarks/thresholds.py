@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How right the labels are that one threshold gives: as published, calibrated, by a loss of fixed zero.
 
-    python benchmarks/thresholds.py --data_script PATH/make_fsd_layout.py --work_dir /tmp/noisy
+    python benchmarks/thresholds.py --work_dir /tmp/noisy
 
 Networks trained on curated clips predict the noisy ones; relabelall-replacenan_1.2 and its kin replace their
 labels, which are then compared with the true ones. Runs are shared with benchmarks/noisy.py's.

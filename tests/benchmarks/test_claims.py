@@ -16,8 +16,13 @@ def test_a_claim_is_measured_and_kept(benchmark_flags, tmp_path, tiny, capsys):
     claims.main(flags)
     first = capsys.readouterr().out
     assert "one pair has no spread" in first
-    claims.main([*flags, "--report_only"])
+    table = tmp_path / "results.csv"
+    claims.main([*flags, "--report_only", f"--results_csv={table}"])
     assert capsys.readouterr().out == first
+    frame = pd.read_csv(table)
+    flags = "--curated_epochs=2 --epochs=1 --mixup={} --p_two=0.2"
+    assert list(frame["setting"]) == [flags.format("paste"), flags.format("add")]
+    assert set(frame["metric"]) == {"test_lwlrap"} and not frame["commit"].isna().any()
     assert len(list((tmp_path / "work/runs").glob("*/result.json"))) == 2
 
 

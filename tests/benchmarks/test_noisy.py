@@ -21,12 +21,22 @@ def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
     borrowed = (next(rounds[0].glob("experiments/round_0-*")) / "log").read_text()
     assert borrowed.count(" epoch 0:") == 2 and "finished before, nothing to do" in borrowed
     monkeypatch.setattr(noisy, "train", None)  # what is there is not trained again
-    noisy.main([*flags, "scoring_out_of_fold", "curated"])
+    table = tmp_path / "results.csv"
+    noisy.main([*flags, "scoring_out_of_fold", "curated", f"--results_csv={table}"])
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines()]
     assert ["scoring_out_of_fold", "1", "scoring_5"] in [row[:3] for row in rows]
     assert ["curated", "1"] in [row[:2] for row in rows]
     monkeypatch.undo()
+    frame = pd.read_csv(table)
+    setting = "--curated_epochs=2 --epochs=1 --mixup=paste --p_two=0.2"
+    assert set(frame["setting"]) == {f"scoring_out_of_fold {setting}", f"curated {setting}"}
+    assert set(frame["experiment"]) == {"noisy, digits, even_0.4"}
+    of_rounds = frame.set_index(["setting", "metric"])["value"][f"scoring_out_of_fold {setting}"]
+    assert (
+        of_rounds["round_2_test_lwlrap"] == of_rounds["test_lwlrap"] and of_rounds["round_1_noisy_clips"] == 5
+    )
+    assert not frame[["date", "commit", "machine"]].isna().any(axis=None)
 
 
 def test_clips_outside_the_map_recorded_elsewhere_and_blends_of_two_trainings(
