@@ -36,17 +36,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    experiment = next(iter(sorted(args.demo.glob("experiments/after-*"))), None)
+    if experiment is None:
+        sys.exit(
+            f"error: {args.demo}: expected the experiments of the demo, found none; run `make demo` first"
+        )
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         sys.exit("error: expected Chromium, found none; install it: make chromium")
-    experiment = next(iter(sorted(args.demo.glob("experiments/after-*"))), None)
-    if experiment is None:
-        sys.exit(f"error: {args.demo}: expected the experiments of the demo, found none; run `make demo` first")
     args.output_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         pages = {
             "review": (review_page(args.demo, Path(folder)), (1280, 860)),
-            "report": (report_page(experiment, Path(folder)), (1280, 1000)),
+            "report": (report_page(experiment, Path(folder)), (1280, 720)),
         }
         for name, (page, size) in pages.items():
             picture = compressed(screenshot(chromium, page, size))

@@ -1,4 +1,4 @@
-"""Files, modules and their attributes that comments, docstrings and documents name are there."""
+"""Files, modules and their attributes that comments, docstrings and documents name or link to are there."""
 
 import ast
 import importlib
@@ -19,6 +19,8 @@ MODULES = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in ROOT.glo
 PATHS = re.compile(rf"(?<![\w./<>*=-])((?:{'|'.join(FOLDERS)})/[\w./*-]*|[a-z_][\w/]*\.py\b)")
 # toolkit.runs.history.EpochResult; not in a link or a path
 NAMES = re.compile(r"(?<![\w./-])((?:ops|toolkit|networks)(?:\.[A-Za-z_]\w*)+)")
+# [text](docs/loop.md#heading), ![picture](pictures/loop.svg); not [text](https://example.org)
+LINKS = re.compile(r"\]\((?!https?:)([^)\s#]*)#?([^)\s]*)\)")
 
 
 def prose(path: Path) -> str:
@@ -58,9 +60,31 @@ def lost(text: str, folder: Path) -> list[str]:
     ]
 
 
+def headings(text: str) -> set[str]:
+    """Names by which GitHub links to a document's headings."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def broken_links(text: str, folder: Path) -> list[str]:
+    """Links of a document in that folder to files that are not there, or to headings that a page lacks."""
+    broken = []
+    for file, heading in LINKS.findall(text):
+        target = folder / file
+        page = target.read_text(encoding="utf-8") if file and heading and target.is_file() else text
+        if not target.exists() or (heading and heading not in headings(page)):
+            broken.append(f"{file}#{heading}".removesuffix("#"))
+    return broken
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=str)
 def test_what_documents_name_is_there(path):
     assert lost(prose(ROOT / path), (ROOT / path).parent) == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_links_of_documents_lead_somewhere(path):
+    assert broken_links((ROOT / path).read_text(encoding="utf-8"), (ROOT / path).parent) == []
 
 
 def test_what_docstrings_and_comments_name_is_there():
@@ -79,3 +103,14 @@ def test_the_rule_itself():
     assert lost("ops.lost toolkit.runs.history.lost, networks.classifiers.NetworkConfig.lost.", ROOT) == [
         *("ops.lost", "toolkit.runs.history.lost", "networks.classifiers.NetworkConfig.lost")
     ]
+
+
+def test_the_rule_of_links():
+    there = "# It's a `heading`\n[a](README.md) ![b](https://example.org/x.png) [c](docs/loop.md#7-ensemble)"
+    assert broken_links(f"{there} [d](#its-a-heading)", ROOT) == []
+    lost_ones = "[a](lost.md), [b](#lost) and [c](docs/loop.md#lost) ![d](lost.png)"
+    assert broken_links(lost_ones, ROOT) == ["lost.md", "#lost", "docs/loop.md#lost", "lost.png"]
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
