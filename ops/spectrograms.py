@@ -16,6 +16,7 @@ COLOURS = np.array(
 )
 # Of a picture with axes, in pixels.
 MIN_SIZE, MAX_SIZE, MARGIN_LEFT, MARGIN_TOP, MARGIN_RIGHT, MARGIN_BOTTOM = 256, 1200, 52, 8, 16, 20
+MIN_LABEL_PIXELS = 14  # between two labels of frequencies
 TICKS_HZ = (20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50)
 
 
@@ -64,23 +65,35 @@ def picture_of(features: np.ndarray, frequencies_hz: np.ndarray, seconds_per_fra
     picture = Image.new("RGB", size, "white")
     picture.paste(spectrogram, (MARGIN_LEFT, MARGIN_TOP))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=12)
-    bottom, lowest_label = MARGIN_TOP + rows, rows + 100
-    for hz in sorted(TICKS_HZ):
-        if not frequencies_hz[0] <= hz <= frequencies_hz[-1]:
-            continue
-        band = np.interp(hz, frequencies_hz, np.arange(len(frequencies_hz)))
-        y = bottom - (band + 0.5) * rows / len(features)
-        if lowest_label - y >= 14:
-            label = f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"
-            draw.text((MARGIN_LEFT - 6, y), label, "black", font, anchor="rm")
-            draw.line((MARGIN_LEFT - 4, y, MARGIN_LEFT - 1, y), "black")
-            lowest_label = y
+    bottom = MARGIN_TOP + rows
+    for place, label in frequency_ticks(frequencies_hz, MIN_LABEL_PIXELS / rows):
+        y = bottom - place * rows
+        draw.text((MARGIN_LEFT - 6, y), label, "black", font, anchor="rm")
+        draw.line((MARGIN_LEFT - 4, y, MARGIN_LEFT - 1, y), "black")
     seconds = features.shape[1] * seconds_per_frame
     for time in np.arange(0, seconds + 1e-9, _tick_seconds(seconds, columns)):
         x = MARGIN_LEFT + time / seconds * columns
         draw.line((x, bottom, x, bottom + 3), "black")
         draw.text((x, bottom + 4), f"{time:g} s", "black", font, anchor="mt")
     return np.asarray(picture)
+
+
+def frequency_ticks(frequencies_hz: np.ndarray, min_distance: float) -> list[tuple[float, str]]:
+    """Round frequencies as (place, label), lowest first; places from 0, the bottom, to 1, the top.
+
+    Args:
+        frequencies_hz: (features,) centre of each row of the spectrogram.
+        min_distance: of two places.
+    """
+    ticks: list[tuple[float, str]] = []
+    for hz in sorted(TICKS_HZ):
+        if not frequencies_hz[0] <= hz <= frequencies_hz[-1]:
+            continue
+        band = np.interp(hz, frequencies_hz, np.arange(len(frequencies_hz)))
+        place = float((band + 0.5) / len(frequencies_hz))
+        if not ticks or place - ticks[-1][0] >= min_distance:
+            ticks.append((place, f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"))
+    return ticks
 
 
 def _tick_seconds(seconds: float, columns: int) -> float:

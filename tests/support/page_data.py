@@ -99,6 +99,13 @@ def make_experiment(folder: Path) -> SimpleNamespace:
     return SimpleNamespace(directory=experiment, clips=clips, table=table, page=folder / "report.html")
 
 
+def make_curated_review(experiment: SimpleNamespace, *flags: str) -> Path:
+    """A page of the experiment's doubts of its own table."""
+    page = experiment.page.with_name("review.html")
+    review_labels.main([f"--experiment={experiment.directory}", f"--output={page}", *map(str, flags)])
+    return page
+
+
 def make_report(experiment: SimpleNamespace, *flags: str) -> Path:
     report_experiment.main(
         [f"--experiment={experiment.directory}", f"--output={experiment.page}", *map(str, flags)]

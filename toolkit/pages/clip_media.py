@@ -15,9 +15,9 @@ import soundfile
 import torch
 
 from ops.errors import DataError
-from ops.features import LogSpectrogram
+from ops.features import LogSpectrogram, parse_features
 from ops.sampling import SAMPLE_RATE
-from ops.spectrograms import spectrogram_image
+from ops.spectrograms import frequency_ticks, spectrogram_image
 from toolkit.clips.sound_files import read_audio, read_header
 from toolkit.pages.template import data_uri
 from toolkit.system import console
@@ -25,6 +25,7 @@ from toolkit.system import console
 MP3_COMPRESSION = 0.9  # of 0 to 1; a variable rate of some 40 kbit/s
 DEFAULT_FEATURES = "mel_2048_1024_128"  # of pictures for networks that have no front end
 COLUMNS, ROWS = 480, 128  # at most, of a picture
+MIN_TICK_DISTANCE = 0.16  # of a picture's height
 
 
 class ClipMedia:
@@ -40,10 +41,13 @@ class ClipMedia:
             self.front_end = LogSpectrogram(features)
         except ValueError as error:
             raise DataError(str(error)) from error
+        ticks = frequency_ticks(parse_features(features).frequencies_hz, MIN_TICK_DISTANCE)
+        self.ticks = [[round(place, 3), label] for place, label in ticks]
         self.n_samples = max(1, round(max_seconds * SAMPLE_RATE))
 
     def of(self, path: str | Path) -> dict[str, Any]:
-        """sound, picture, seconds (in the page) and whole_seconds, or error for an unreadable clip."""
+        """sound, picture, its frequency axis (place from 0 at the bottom to 1, label), seconds (in the page)
+        and whole_seconds; or error for an unreadable clip."""
         try:
             whole = read_header(path).n_samples
             audio = read_audio(path, n_samples=self.n_samples)
@@ -53,6 +57,7 @@ class ClipMedia:
         return {
             "sound": data_uri("audio/mpeg", encode_mp3(audio)),
             "picture": data_uri("image/png", self.picture(audio)),
+            "frequencies": self.ticks,
             "seconds": seconds,
             "whole_seconds": max(seconds, whole / SAMPLE_RATE) if len(audio) == self.n_samples else seconds,
         }

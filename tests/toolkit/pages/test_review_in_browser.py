@@ -1,10 +1,23 @@
 """The review in headless Chromium: playing, filtering, deciding by keyboard, saving, loading."""
 
+import shutil
+
+import pandas as pd
 import pytest
 
-from page_data import AFTER, BEFORE, CLASSES, FNAMES, IMAGE, SCRIPT, make_review
+from page_data import (
+    AFTER,
+    BEFORE,
+    CLASSES,
+    FNAMES,
+    IMAGE,
+    SCRIPT,
+    make_curated_review,
+    make_experiment,
+    make_review,
+)
 from run_configs import run_config
-from toolkit.clips.tables import read_table
+from toolkit.clips.tables import read_table, write_table
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import SubmissionConfig
 
@@ -69,7 +82,7 @@ def test_filters(review, browser):
     browser.choose("#status", "dropped")
     assert shown(browser) == [FNAMES[2], FNAMES[5]]
     browser.choose("#status", "")
-    browser.choose("#class", SCRIPT)  # a label before or after, or the top prediction
+    browser.choose("#class", SCRIPT)  # an old or new label, or the top prediction
     assert shown(browser) == [FNAMES[5], FNAMES[3]]
     browser.choose("#status", "changed")
     assert shown(browser) == [FNAMES[3]]
@@ -137,7 +150,7 @@ def test_decisions_by_keyboard_and_what_training_reads(review, browser):
     expected = {
         FNAMES[0]: "Bark",
         FNAMES[1]: f"{CLASSES[1]},Übung",
-        IMAGE: "Übung",  # kept with its labels from before
+        IMAGE: "Übung",  # kept with its old labels
         FNAMES[3]: BEFORE[3],
     }
     assert save(browser) == expected
@@ -163,9 +176,9 @@ def test_decisions_by_button(review, browser):
     assert cards[0].get_attribute("data-decision") == "drop"
     assert cards[0].find_element("css selector", ".result").text == "(not in the table)"
     browser.run("arguments[0].scrollIntoView({block: 'center'})", cards[3])
-    cards[3].find_element("css selector", ".before").click()
+    cards[3].find_element("css selector", ".old-labels").click()
     assert cards[3].find_element("css selector", ".result").text == "Übung"
-    assert not cards[0].find_elements("css selector", ".before")  # it has no other labels
+    assert not cards[0].find_elements("css selector", ".old-labels")  # it has no other labels
     browser.run("scrollTo(0, 0)")
     cards[0].find_element("css selector", ".undo").click()
     assert cards[0].get_attribute("data-decision") is None
@@ -312,3 +325,49 @@ def test_nothing_stands_out_of_the_screen(review, browser, width):
     assert browser.run("return document.documentElement.scrollWidth") <= width
     bar = browser.find("#bar").rect
     assert bar["x"] >= 0 and bar["x"] + bar["width"] <= width
+
+
+def test_on_a_phone_the_first_clip_stands_on_the_first_screen(review, browser):
+    browser.open(review.page)
+    assert browser.find("#filters").is_displayed() and browser.find("#clear").is_displayed()
+    browser.resize(390, 844)
+    browser.wait(lambda: not browser.find("#filters").is_displayed())
+    assert not browser.find("#clear").is_displayed()
+    card, bar = browser.find(".card").rect, browser.find("#bar").rect
+    assert card["y"] + card["height"] < bar["y"]
+    browser.find("#choice summary").click()
+    assert browser.find("#status").is_displayed()
+    browser.find("#bar summary").click()
+    assert browser.find("#clear").is_displayed()
+
+
+def test_old_labels_are_called_so_and_pictures_have_axes(review, browser):
+    browser.open(review.page)
+    first = browser.find(".card")
+    assert browser.texts(".card:first-child dt") == ["old labels", "new labels", "result"]
+    assert browser.texts(".card:first-child .own .mark") == ["old label"] and "✓" not in first.text
+    assert browser.texts(".card:first-child .time-axis span") == ["0 s", "0.5 s", "1 s", "1.5 s", "2 s"]
+    assert browser.texts(".card:first-child .frequencies span")[-1] == "10 kHz"
+
+
+def test_curated_labels_are_reviewed_and_saved_with_all_their_columns(browser, tmp_path):
+    experiment = make_experiment(tmp_path)
+    rows = zip(FNAMES, BEFORE, strict=True)
+    write_table(
+        experiment.table, pd.DataFrame([(*row, "g") for row in rows], columns=["fname", "labels", "group"])
+    )
+    shutil.copy(experiment.clips / FNAMES[0], experiment.clips / FNAMES[5])
+    browser.open(make_curated_review(experiment))
+    assert browser.find("h1").text == "Review of curated labels"
+    assert not browser.find("#status").is_displayed() and not browser.texts(".badge")
+    assert shown(browser) == [FNAMES[row] for row in (2, 5, 0, 3, 4, 1)]
+    assert browser.texts(".same") == [
+        f"The same sound: {FNAMES[0]} (Bark)",
+        f"The same sound: {FNAMES[5]} (Bark)",
+    ]
+    browser.press("down", "d", "f", *"üb", "enter", "enter")
+    path = browser.downloaded("train_reviewed.csv", lambda: browser.press("s"))
+    table = read_table(path, ["fname", "labels", "group"])
+    labels = dict(zip(FNAMES, BEFORE, strict=True)) | {FNAMES[5]: "Bark,Übung"}
+    del labels[IMAGE]
+    assert dict(zip(table["fname"], table["labels"], strict=True)) == labels and set(table["group"]) == {"g"}

@@ -1,17 +1,6 @@
 // A line chart: one x axis (epochs), a line a series; arrow keys or a pointer read values off.
 const HEIGHT = 220;
-const MARGIN = { top: 8, right: 12, bottom: 24, left: 52 };
-
-// Round numbers between low and high, some five of them.
-function ticks(low, high) {
-  const span = high - low || Math.abs(high) || 1;
-  const rough = span / 6;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
-  const first = Math.ceil(low / step - 1e-9);
-  const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
-}
+const MARGIN = { top: 8, right: 12, bottom: 38, left: 52 };
 
 function shortNumber(value) {
   if (value === 0) return "0";
@@ -31,7 +20,7 @@ class Chart {
       pointermove: (event) => this.onPointer(event),
       pointerdown: (event) => this.onPointer(event),
     });
-    this.readout = element("p", { class: "readout", "aria-live": "polite" }, "Point at the chart, or press ← → in it, to read values.");
+    this.readout = element("p", { class: "readout", "aria-live": "polite" }, TOUCH ? "Tap the chart to read values." : "Point at the chart, or press ← → in it, to read values.");
     this.node = element("div", { class: "chart" }, element("h3", {}, title), this.drawing, this.readout);
     new ResizeObserver(() => this.draw()).observe(this.node);
   }
@@ -61,13 +50,14 @@ class Chart {
     const bottom = HEIGHT - MARGIN.bottom;
     this.xOf = (x) => MARGIN.left + ((x - first) / (last - first || 1)) * (right - MARGIN.left);
     this.yOf = (y) => bottom - ((y - low) / (high - low)) * (bottom - MARGIN.top);
-    const parts = ticks(low, high).map((y) => [
+    const parts = roundSteps(low, high).map((y) => [
       svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: this.yOf(y), y2: this.yOf(y) }),
       svg("text", { x: MARGIN.left - 6, y: this.yOf(y) + 4, "text-anchor": "end" }, shortNumber(y)),
     ]);
-    for (const x of ticks(first, last).filter(Number.isInteger)) {
-      parts.push(svg("text", { x: this.xOf(x), y: HEIGHT - 6, "text-anchor": "middle" }, String(x)));
+    for (const x of roundSteps(first, last).filter(Number.isInteger)) {
+      parts.push(svg("text", { x: this.xOf(x), y: bottom + 15, "text-anchor": "middle" }, String(x)));
     }
+    parts.push(svg("text", { x: (MARGIN.left + right) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, "epoch"));
     for (const one of this.shown) {
       const there = one.points.filter(([, y]) => y !== null);
       const path = there.map(([x, y], index) => `${index ? "L" : "M"}${this.xOf(x)} ${this.yOf(y)}`).join("");

@@ -9,7 +9,7 @@ const joinLabels = (names) => names.map((name) => name.replaceAll(",", ",,"))
   .map((name, at) => (at && name.startsWith(",") ? ` ${name}` : name)).join(",");
 
 class Decisions {
-  // table: [fname, labels before, labels after relabeling or null] a clip; weights: a cell a clip, or null where
+  // table: [fname, old labels, new labels or null] a clip; weights: a cell a clip, or null where
   // the relabeled table has none; further: names of other columns, and rows of their cells; decided: rows of a
   // decisions table.
   constructor({ table, weights, further, classes, key, decided }) {
@@ -64,11 +64,11 @@ class Decisions {
 
   // The clip's labels in the table to train on; null: not in it.
   result(row) {
-    const [, before, after] = this.table[row];
+    const [, old, after] = this.table[row];
     const one = this.get(row);
     if (!one) return after;
     if (one.decision === "drop") return null;
-    return one.decision === "fix" ? one.labels : after ?? before;
+    return one.decision === "fix" ? one.labels : after ?? old;
   }
 
   // What somebody listened to counts in full.

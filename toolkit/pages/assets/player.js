@@ -38,7 +38,23 @@ class Player {
   }
 }
 
-// A clip's picture, play button and length; clip: sound, picture, seconds, whole_seconds or error.
+function placed(side, share, text) {
+  const label = element("span", {}, text);
+  label.style[side] = `${100 * share}%`;
+  return label;
+}
+
+// Seconds below a picture; the last label ends where the picture does.
+function timeAxis(length) {
+  const labels = roundSteps(0, length).map((time) => {
+    const label = placed("left", time / length, `${Number(time.toFixed(3))} s`);
+    if (time > 0.94 * length) label.className = "last";
+    return label;
+  });
+  return element("div", { class: "time-axis", "aria-hidden": "true" }, labels);
+}
+
+// A clip's picture, play button and length; clip: sound, picture, frequencies, seconds, whole_seconds or error.
 class SoundView {
   constructor(clip, player, caption) {
     this.sound = clip.sound;
@@ -53,12 +69,15 @@ class SoundView {
       return;
     }
     if (clip.picture) {
-      const image = element("img", { src: clip.picture, alt: "Spectrogram; a click plays from there" });
+      const image = element("img", { src: clip.picture, alt: `Spectrogram; a ${TOUCH ? "tap" : "click"} plays from there` });
       image.addEventListener("click", (event) => {
         const box = image.getBoundingClientRect();
         player.play(this, (event.clientX - box.left) / box.width);
       });
-      this.figure.append(element("div", { class: "picture" }, image, this.playhead));
+      this.figure.append(element("div", { class: "plot" },
+        element("div", { class: "frequencies", "aria-hidden": "true" }, clip.frequencies.map(([place, label]) =>
+          placed("bottom", place, label))),
+        element("div", { class: "picture" }, image, this.playhead), timeAxis(clip.seconds)));
     }
     const length = clip.seconds === undefined ? "" : seconds(clip.seconds);
     const cut = clip.whole_seconds > clip.seconds + 0.05 ? `first ${length} of ${seconds(clip.whole_seconds)}` : length;

@@ -44,9 +44,9 @@ function matches(clip) {
   if (wanted && wanted !== (made ? made.decision : "undecided") && !(wanted === "decided" && made)) return false;
   if (search && !fnameOf(clip).toLowerCase().includes(search)) return false;
   if (!name) return true;
-  const [, before, after] = DATA.table[clip.row];
+  const [, old, after] = DATA.table[clip.row];
   const heard = clip.scores.length ? clip.scores[0][0] : "";
-  return [before, after ?? "", decisions.result(clip.row) ?? ""].some((cell) => splitLabels(cell).includes(name)) || heard === name;
+  return [old, after ?? "", decisions.result(clip.row) ?? ""].some((cell) => splitLabels(cell).includes(name)) || heard === name;
 }
 
 function filter() {
@@ -81,10 +81,12 @@ async function loadDecisions(file) {
 }
 
 function setUp() {
-  const total = Object.values(DATA.counts).reduce((sum, count) => sum + count, 0);
-  byId("summary").textContent =
-    `${total} clips: ${DATA.counts.kept} kept, ${DATA.counts.dropped} dropped, ${DATA.counts.changed} with changed labels. ` +
-    "Margin: how far the labels from before stand above the best other class, in logits; below 0 the model disagrees.";
+  document.body.dataset.task = DATA.task;
+  openWhereWide();
+  const total = DATA.table.length;
+  byId("summary").textContent = DATA.task === "curated"
+    ? `${total} clips, those first whose labels a network that was not trained on them doubts most`
+    : `${total} clips: ${DATA.counts.kept} kept, ${DATA.counts.dropped} dropped, ${DATA.counts.changed} with changed labels`;
   const statuses = ["kept", "dropped", "changed"].map((name) => element("option", { value: name },
     `${name} (${DATA.clips.filter((clip) => clip.status === name).length})`));
   byId("status").append(element("option", { value: "" }, "all"), ...statuses);
@@ -121,10 +123,13 @@ function setUp() {
     k: onCard((card) => card.keep()),
     d: onCard((card) => card.drop()),
     f: onCard((card) => card.edit()),
-    b: onCard((card) => card.takeBefore()),
+    b: onCard((card) => card.takeOld()),
     u: onCard((card) => actions.undo(card)),
     s: saveTable,
-    "/": () => byId("search").focus(),
+    "/": () => {
+      byId("choice").open = true;
+      byId("search").focus();
+    },
     "?": () => byId("help").toggleAttribute("open"),
   });
 }
