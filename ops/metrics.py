@@ -110,6 +110,23 @@ def confusion_costs(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
     return costs, clips
 
 
+def confusion_matrix(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(classes, classes) numbers of clips; rows: a label, columns: the class that the clip scores highest.
+
+    A clip whose highest class is one of its labels counts as right for each of them, on the diagonal; any
+    other counts for each of its labels in the column of the highest class (the first of several). A row's
+    sum is the number of clips with the label.
+    """
+    truth, scores = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    positive = truth > 0.5
+    matrix = np.zeros((truth.shape[1],) * 2, dtype=np.int64)
+    highest = np.where(np.isnan(truth), -np.inf, scores).argmax(axis=1)
+    is_right = positive[np.arange(len(truth)), highest]
+    clips, labels = np.nonzero(positive)
+    np.add.at(matrix, (labels, np.where(is_right[clips], labels, highest[clips])), 1)
+    return matrix
+
+
 def bootstrap_interval(
     sums: np.ndarray, counts: np.ndarray, n_resamplings: int, seed: int
 ) -> tuple[float, float]:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from ops.metrics import bootstrap_interval, confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.metrics import (
+    bootstrap_interval,
+    confusion_costs,
+    confusion_matrix,
+    lrap_per_clip,
+    lwlrap,
+    lwlrap_per_class,
+)
 
 
 def random_table(seed, clips=40, classes=6, ties=False):
@@ -176,3 +183,11 @@ def test_confusion_costs_are_what_lwlrap_lacks(seed):
 def test_the_interval_of_a_difference():
     low, high = bootstrap_interval(np.array([0.1, 0.1, 0.1]), np.array([1, 1, 1]), 100, 0)
     assert low == pytest.approx(0.1) and high == pytest.approx(0.1)
+
+
+def test_confusion_matrix_counts_clips_by_their_highest_class():
+    truth = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 0], [0, 1, np.nan]])
+    scores = np.array([[3, 2, 1], [1, 1, 0], [9, 1, 5], [0, 7, 1], [5, 0, 0], [1, 2, 3]])
+    # Of ties the first; several labels are right or wrong together; unknown classes are never the highest.
+    assert confusion_matrix(truth, scores).tolist() == [[3, 0, 0], [1, 2, 0], [1, 0, 0]]
+    assert confusion_matrix(np.zeros((0, 2)), np.zeros((0, 2))).tolist() == [[0, 0], [0, 0]]

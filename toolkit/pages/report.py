@@ -1,21 +1,24 @@
-"""What a report shows of an experiment: curves, classes, confusions, the clips it got most wrong."""
+"""What a report shows of an experiment: figures, curves, classes, confusions, clips to look at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ops.errors import DataError
-from ops.metrics import confusion_costs, lrap_per_clip, lwlrap, lwlrap_per_class
+from ops.metrics import confusion_costs, confusion_matrix, lrap_per_clip, lwlrap_per_class
 from ops.relabeling import label_margins
 from ops.thresholds import f1_scores
 from toolkit.clips.recordings import highest_first
 from toolkit.clips.sources import clip_path
+from toolkit.clips.tables import read_table
 from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia
 from toolkit.pages.template import build_page
+from toolkit.prediction.scoring import score
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.runs.out_of_fold import OutOfFold, read_out_of_fold
@@ -24,6 +27,8 @@ from toolkit.system.console import progress
 
 TOP = 5  # scores shown of a clip
 CONFUSIONS = 25
+MIN_CLIPS = 12  # where fewer are wrong, the least certain of the others are shown, too
+N_RESAMPLINGS = 1000  # for the interval of lwlrap
 
 
 def validated_clips(experiment: Experiment, train_df: str) -> OutOfFold | None:
@@ -49,28 +54,29 @@ def report_data(
         "features": config.features or DEFAULT_FEATURES,
         "folds": fold_curves(experiment),
         "n_folds": experiment.n_folds,
+        **origin(experiment),
         "settings": [
-            [section, key, _plain(value)]
+            [section, key, plain_text(value)]
             for section, values in config.to_json().items()
             if isinstance(values, dict)
             for key, value in values.items()
             if key != "classes"
         ],
-        "metric": None,
+        "figures": None,
         "tag_f1": None,
-        "n_clips": 0,
         "classes": [],
         "confusions": [],
+        "matrix": [],
         "clips": [],
     }
     if clips is not None:
         data |= {
-            "metric": lwlrap(clips.truth, clips.scores),
+            "figures": figures(clips),
             "tag_f1": tag_f1(experiment, clips),
-            "n_clips": len(clips.fnames),
             "classes": class_rows(clips),
             "confusions": confusion_rows(clips),
-            "clips": worst_clips(clips, data_dir, media, max_clips),
+            "matrix": matrix_cells(clips),
+            "clips": doubtful_clips(clips, data_dir, media, max_clips),
         }
     return data
 
@@ -83,9 +89,33 @@ def tag_f1(experiment: Experiment, clips: OutOfFold) -> float | None:
     return f1_scores(rules.calibration.apply(clips.scores) >= rules.thresholds, clips.truth)[0]
 
 
+def origin(experiment: Experiment) -> dict[str, Any]:
+    """When its training began, by which commands, and how many noisy clips it used; as far as recorded."""
+    sessions, noisy, command = (
+        experiment.path(name) for name in ("sessions.csv", "noisy_folds.csv", "command")
+    )
+    return {
+        "started": read_table(sessions, ["started"])["started"].iloc[0] if sessions.exists() else "",
+        "commands": command.read_text().splitlines() if command.exists() else [],
+        "n_noisy": len(read_table(noisy, ["fname"])) if noisy.exists() else 0,
+    }
+
+
+def figures(clips: OutOfFold) -> dict[str, Any]:
+    """toolkit.prediction.scoring's figures, clips being all that were validated on, and the classes."""
+    found = asdict(score(clips.truth, clips.scores, N_RESAMPLINGS, seed=0))
+    return found | {"clips": len(clips.fnames), "classes": len(clips.classes)}
+
+
+def matrix_cells(clips: OutOfFold) -> list[list[Any]]:
+    """[label, class heard, clips] of each pair of ops.metrics.confusion_matrix that occurs."""
+    matrix = confusion_matrix(clips.truth, clips.scores)
+    return [[clips.classes[i], clips.classes[j], int(matrix[i, j])] for i, j in np.argwhere(matrix)]
+
+
 def report_page(data: dict[str, Any]) -> str:
     """The HTML that shows report_data's."""
-    scripts = ["dom", "player", "cards", "chart", "report"]
+    scripts = ["dom", "player", "cards", "chart", "tables", "report"]
     return build_page(f"{data['name']}: report", "report", ["base", "report"], scripts, data)
 
 
@@ -124,13 +154,17 @@ def confusion_rows(clips: OutOfFold) -> list[dict[str, Any]]:
     return rows
 
 
-def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: int) -> list[dict[str, Any]]:
-    """The clips that lost most lwlrap (of its labels' sum, not their mean), then by their margin."""
+def doubtful_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: int) -> list[dict[str, Any]]:
+    """Clips that lost lwlrap, those first that lost most (of its labels' sum, not their mean), then by margin.
+
+    Where they are few, the others of least margin follow.
+    """
     precision = lrap_per_clip(clips.truth, clips.scores)
     lost = np.nan_to_num((1 - precision) * clips.labels.sum(axis=1), nan=0.0)
     margins = label_margins(clips.labels, clips.scores)
-    order = np.lexsort((np.asarray(clips.fnames, dtype=object), margins, -lost))[:max_clips]
-    order = [row for row in order if lost[row] > 0]
+    order = np.lexsort((np.asarray(clips.fnames, dtype=object), margins, -lost))
+    order = [row for row in order if not np.isnan(precision[row])]
+    order = order[: min(max_clips, max(MIN_CLIPS, int((lost > 0).sum())))]
     if order and not Path(data_dir).is_dir():
         raise DataError(f"{data_dir}: expected the folder with the clips; give it with --train_data_dir")
     return [
@@ -139,6 +173,7 @@ def worst_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: in
             "fold": int(clips.folds[row]),
             "labels": [clips.classes[i] for i in np.flatnonzero(clips.labels[row])],
             "lrap": float(precision[row]),
+            "margin": float(margins[row]),
             "scores": top_scores(clips.scores[row], clips.classes, clips.labels[row]),
             **media.of(clip_path(data_dir, clips.fnames[row])),
         }
@@ -156,5 +191,6 @@ def top_scores(scores: np.ndarray, classes: Sequence[str], own: np.ndarray) -> l
     ]
 
 
-def _plain(value: Any) -> str:
+def plain_text(value: Any) -> str:
+    """A setting for a reader: empty for None, yes or no for a truth value."""
     return "" if value is None else "yes" if value is True else "no" if value is False else str(value)

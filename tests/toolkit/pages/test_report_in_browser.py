@@ -18,7 +18,7 @@ def test_names_are_shown_as_they_are_and_never_run(report, browser):
     assert browser.texts("h1") == ["try <i>-0a1b2c3d"]
     assert browser.texts(".fname")[0] == IMAGE
     assert set(browser.texts(".class-name")) == set(CLASSES)
-    assert len(browser.find_all("img")) == len(browser.find_all(".card")) == 3
+    assert len(browser.find_all("img")) == len(browser.find_all(".card")) == 6
     assert len(browser.find_all("script")) == 2 and not browser.find_all("main b, main i")
 
 
@@ -66,7 +66,7 @@ def test_a_confusion_leads_to_the_clips_of_its_class(report, browser):
     assert browser.find("#clip-class").get_attribute("value") == name
     labels = browser.texts("#clips .card p:not(.problem)")
     assert labels and all(name in text for text in labels)
-    assert f"{len(labels)} of the 3 clips" in browser.texts("#clip-count")[0]
+    assert f"{len(labels)} of the 6 clips" in browser.texts("#clip-count")[0]
 
 
 def test_a_clip_plays_by_keyboard_and_by_pointer(report, browser):
@@ -102,7 +102,7 @@ def test_an_experiment_without_a_record_or_a_finished_fold(tmp_path, browser):
         path.unlink()
     browser.open(make_report(experiment))
     assert "no record of its epochs" in browser.find("#curves-note").text
-    assert not browser.find_all(".chart") and len(browser.find_all(".card")) == 3
+    assert not browser.find_all(".chart") and len(browser.find_all(".card")) == 6
     (experiment.directory / "results.json").unlink()
     browser.open(make_report(experiment))
     assert "none of 2 folds is finished" in browser.find("#summary").text
@@ -117,3 +117,26 @@ def test_a_clip_that_cannot_be_read_says_so(tmp_path, browser):
     browser.press("n", " ")
     assert browser.run("return document.querySelector('audio')") is None
     assert FNAMES[3] in browser.texts(".fname")
+
+
+def test_the_confusion_matrix_is_read_by_pointing_and_by_tapping(report, browser):
+    browser.open(report)
+    assert browser.texts("#figures dd")[1:] == ["0.6667", "0.7917", "6", "4", "0"]
+    assert len(browser.find_all("#matrix .cell")) == 6
+    assert browser.texts(".chart text").count("epoch") == 3
+    cell = browser.find("#matrix .cell:not(.right)")
+    browser.run("arguments[0].dispatchEvent(new PointerEvent('pointerdown'))", cell)
+    assert browser.texts("#matrix-readout") == [f"Bark: 1 of 3 clips score {CLASSES[2]} highest"]
+
+
+def test_on_a_phone_the_text_says_tap(report, browser):
+    emulate = browser.driver.execute_cdp_cmd
+    emulate("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        browser.open(report)
+        browser.resize(390, 844)
+        assert browser.texts(".readout")[0] == "Tap the chart to read values."
+        assert browser.find("#matrix-readout").text == "Tap a cell to read it."
+        assert not browser.find("kbd").is_displayed() and browser.find(".for-touch").is_displayed()
+    finally:
+        emulate("Emulation.setTouchEmulationEnabled", {"enabled": False})

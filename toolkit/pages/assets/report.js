@@ -1,30 +1,25 @@
-// The report: folds, curves, classes, confusions, clips, settings, each from its part of DATA.
-const shown = (value) => (value === null || value === undefined ? "undefined" : value.toFixed(4));
-const COLORS = 8;
-
-function tableRow(tag, cells) {
-  return element("tr", {}, cells.map((cell) =>
-    cell instanceof Node ? element(tag, {}, cell)
-      : element(tag, { class: typeof cell === "object" ? "number" : "" }, String(typeof cell === "object" ? cell[0] : cell))));
-}
-
-// rows: cells as text, or [text] for a number, or an element.
-function fillTable(table, head, rows) {
-  table.append(element("thead", {}, tableRow("th", head)), element("tbody", {}, rows.map((row) => tableRow("td", row))));
-}
-
+// The report: figures, folds, curves, classes, confusions, clips, settings, each from its part of DATA.
 function showSummary() {
   byId("name").textContent = DATA.name;
   const done = DATA.folds.filter((fold) => fold.finished).length;
-  const tags = DATA.tag_f1 === null ? "" : `, F1 of their tags ${shown(DATA.tag_f1)}`;
+  const begun = DATA.started ? `trained from ${DATA.started} on; ` : "";
   byId("summary").textContent = done
-    ? `lwlrap ${shown(DATA.metric)} over ${DATA.n_clips} out-of-fold predictions${tags}; ${done} of ${DATA.n_folds} folds finished`
-    : `none of ${DATA.n_folds} folds is finished: only learning curves so far`;
+    ? `${begun}${done} of ${DATA.n_folds} folds finished`
+    : `${begun}none of ${DATA.n_folds} folds is finished: only learning curves so far`;
+  byId("meaning").hidden = !done;
+  if (done) {
+    const tags = DATA.tag_f1 === null ? [] : [["F1 of the tags", shown(DATA.tag_f1)]];
+    const counts = [["clips validated on", DATA.figures.clips], ["classes", DATA.figures.classes],
+      ["noisy clips trained on", DATA.n_noisy]];
+    byId("figures").append(...[...figureTexts(DATA.figures), ...tags, ...counts].map(([name, text]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, String(text)))));
+  }
+  byId("commands").append(...DATA.commands.map((command) => element("pre", {}, command)));
   fillTable(byId("folds"), ["fold", ["best lwlrap"], ["at epoch"], ["epochs done"]], DATA.folds.map((fold) => [
     String(fold.fold), [fold.finished ? shown(fold.metric) : "not finished"],
     [fold.finished ? fold.best_epoch : ""], [fold.epochs.length || "no record"]]));
   if (!done) {
-    for (const part of ["classes", "confusions", "clips"]) byId(part).closest("section").hidden = true;
+    for (const part of ["classes", "matrix", "confusions", "clips"]) byId(part).closest("section").hidden = true;
     document.querySelector("nav").hidden = true;
   }
 }
@@ -89,6 +84,39 @@ function showClasses() {
   draw();
 }
 
+function showMatrix() {
+  const names = [...new Set(DATA.matrix.flatMap(([label, heard]) => [label, heard]))].sort();
+  const total = new Map(names.map((name) => [name, 0]));
+  for (const [label, , count] of DATA.matrix) total.set(label, total.get(label) + count);
+  const margin = Math.min(150, 12 + 6.5 * Math.max(...names.map((name) => name.length)));
+  const room = Math.min(byId("matrix").clientWidth, 760) - 1.6 * margin;
+  const size = Math.max(9, Math.min(34, room / names.length));
+  const at = (name) => margin + size * names.indexOf(name);
+  const [width, tilt] = [margin + size * names.length, -55];
+  const say = (text) => {
+    byId("matrix-readout").textContent = text;
+  };
+  const short = (name) => (name.length > 22 ? `${name.slice(0, 21)}…` : name);
+  const rows = names.flatMap((name) => [
+    svg("text", { x: margin - 5, y: at(name) + size / 2 + 3.5, "text-anchor": "end" }, short(name)),
+    svg("text", { transform: `translate(${at(name) + size / 2 + 3} ${margin - 5}) rotate(${tilt})` }, short(name)),
+    svg("line", { x1: margin, x2: width, y1: at(name), y2: at(name) }),
+    svg("line", { x1: at(name), x2: at(name), y1: margin, y2: width })]);
+  const cells = DATA.matrix.map(([label, heard, count]) => {
+    const share = count / total.get(label);
+    const words = label === heard ? `${label}: ${count} of ${total.get(label)} clips are right`
+      : `${label}: ${count} of ${total.get(label)} clips score ${heard} highest`;
+    return svg("g", { class: label === heard ? "cell right" : "cell", pointerenter: () => say(words), pointerdown: () => say(words) },
+      svg("rect", { x: at(heard), y: at(label), width: size, height: size, "fill-opacity": 0.15 + 0.85 * share },
+        svg("title", {}, words)),
+      size < 18 ? [] : svg("text", { class: share > 0.5 ? "on-dark" : "", x: at(heard) + size / 2, y: at(label) + size / 2 + 4, "text-anchor": "middle" }, String(count)));
+  });
+  const end = width + 0.6 * margin; // the last column's name leans to the right
+  byId("matrix").append(svg("svg", { width: end, height: width + 1, viewBox: `0 0 ${end} ${width + 1}`, role: "img",
+    "aria-label": "Confusion matrix; the costly confusions stand in the table below" }, ...rows, ...cells));
+  say(`${TOUCH ? "Tap" : "Point at"} a cell to read it.`);
+}
+
 function showConfusions(showClass) {
   const most = Math.max(...DATA.confusions.map((one) => one.share), 1e-9);
   fillTable(byId("confusions"), ["true class, below a wrong one", ["clips"], "lwlrap lost"],
@@ -106,13 +134,16 @@ function showClips() {
     const view = new SoundView(clip, player, "");
     const node = element("article", { class: "card", "aria-label": clip.fname },
       element("header", {}, element("span", { class: "fname" }, clip.fname),
-        element("span", { class: "faint" }, `fold ${clip.fold}, lrap ${clip.lrap.toFixed(3)}`)),
+        clip.lrap < 1 ? element("span", { class: "badge wrong" }, "disagrees") : null,
+        element("span", { class: "faint" }, `fold ${clip.fold}, ${clip.lrap < 1 ? `lrap ${clip.lrap.toFixed(3)}, ` : ""}margin ${
+          clip.margin === null ? "undefined" : clip.margin.toFixed(2).replace("-", "−")}`)),
       element("div", { class: "parts" }, view.figure,
-        element("div", {}, element("p", {}, `Labels: ${listed(clip.labels)}`), scoreRows(clip.scores, clip.labels))));
+        element("div", {}, element("p", {}, `Labels: ${listed(clip.labels)}`), scoreRows(clip.scores, clip.labels, "label"))));
     return { node, view };
   });
-  byId("clips-note").textContent =
-    `Out of fold, by the lwlrap that they cost; pictures: ${DATA.features}, low frequencies at the bottom; labels in green.`;
+  const wrong = DATA.clips.filter((clip) => clip.lrap < 1).length;
+  byId("clips-note").textContent = `${wrong} on which the model, out of fold, and the labels disagree, those first that cost most lwlrap${
+    wrong < DATA.clips.length ? "; then those whose labels stand least far above the other classes (margin, in logits)" : ""}. Pictures: ${DATA.features}.`;
   const choose = byId("clip-class");
   const names = [...new Set(DATA.clips.flatMap((clip) => clip.labels))].sort();
   choose.append(...names.map((name) => element("option", { value: name }, name)));
@@ -136,5 +167,6 @@ function showClips() {
 showSummary();
 showCurves();
 showClasses();
+if (DATA.matrix.length) showMatrix();
 showConfusions(showClips());
 fillTable(byId("settings"), ["section", "setting", "value"], DATA.settings);
