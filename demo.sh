@@ -1,20 +1,31 @@
 #!/usr/bin/env bash
 # The main job on synthetic data: train on curated clips, predict the noisy ones, keep those on which
 # labels and prediction agree, train again with them. `make demo` runs it; about 4 minutes on 2 cores.
+# With --clean it only takes away what an earlier run left.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python}
 D=demo/data
-if [ -e demo ] && [ ! -e demo/.made_by_demo ]; then
-  echo "error: demo/ exists and was not made by this script, which would replace it; move it away" >&2
+pages=(demo/report.html demo/review.html demo/comparison.html)
+tables=(demo/noisy_predictions.csv demo/train_noisy_kept.csv)
+
+# Only what this script makes: other files in demo/ stay.
+clean() {
+  rm -rf "$D" demo/experiments/before-* demo/experiments/after-* "${pages[@]}" "${tables[@]}" demo/.made_by_demo
+  rmdir demo/experiments demo 2>/dev/null || true
+}
+if [ -e demo/.made_by_demo ]; then
+  clean
+elif [ -e demo ] && [ "${1:-}" != --clean ] && [ -n "$(ls -A demo)" ]; then
+  echo "error: demo/ holds files that this script did not make; move the folder away, or give it another name" >&2
   exit 1
 fi
-rm -rf demo
-mkdir demo
+[ "${1:-}" != --clean ] || exit 0
+mkdir -p demo
 touch demo/.made_by_demo
 
 bold=; normal=; if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf "\033[1m"); normal=$(printf "\033[0m"); fi
-step() { printf "\n%s== %s%s\n" "$bold" "$1" "$normal"; shift; printf "+"; printf " %q" "$@"; echo; "$@"; }
+step() { printf "\n%s== %s%s\n" "$bold" "$1" "$normal"; shift; printf "%s\n" "$(printf "%q " "$@")"; "$@"; }
 
 train=("$python" train_2d_cnn.py --train_df $D/train_curated.csv --train_data_dir $D/train_curated
   --classmap $D/classmap.json --experiments_dir demo/experiments --features=mel_1024_512_64
@@ -40,11 +51,13 @@ step "7. lwlrap on the test clips, before and after" "$python" score_predictions
   --names "before (curated only)" "after (with kept noisy clips)" \
   --predictions_df "$before/predictions/submission.csv" "$after/predictions/submission.csv"
 step "8. A page of what it learned" "$python" report_experiment.py --experiment "$after" --output demo/report.html
-step "9. A page to review the choice of step 5 by ear" "$python" review_labels.py --noisy_df $D/train_noisy.csv \
-  --relabeled_df demo/train_noisy_kept.csv --noisy_predictions_df demo/noisy_predictions.csv \
-  --noisy_data_dir $D/train_noisy --output demo/review.html
+step "9. A page that compares both" "$python" report_experiment.py --experiment "$before" "$after" \
+  --output demo/comparison.html
+step "10. A page to check by ear which clips step 5 kept" "$python" review_labels.py \
+  --noisy_df $D/train_noisy.csv --relabeled_df demo/train_noisy_kept.csv --noisy_data_dir $D/train_noisy \
+  --noisy_predictions_df demo/noisy_predictions.csv --output demo/review.html
 echo
-echo "Open in a browser: $PWD/demo/report.html"
-echo "                   $PWD/demo/review.html"
+echo "Open these in a browser:"
+for page in "${pages[@]}"; do echo "  $PWD/$page"; done
 echo "The submission: $after/predictions/submission.csv"
 echo "Learning curves: .venv/bin/tensorboard --logdir demo/experiments"

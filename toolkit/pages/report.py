@@ -155,7 +155,7 @@ def confusion_rows(clips: OutOfFold) -> list[dict[str, Any]]:
 
 
 def doubtful_clips(clips: OutOfFold, data_dir: str, media: ClipMedia, max_clips: int) -> list[dict[str, Any]]:
-    """Clips that lost lwlrap, those first that lost most (of its labels' sum, not their mean), then by margin.
+    """Clips that lost lwlrap, first what lost most (of its labels' sum, not their mean), then by margin.
 
     Where they are few, the others of least margin follow.
     """

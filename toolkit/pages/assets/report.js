@@ -92,7 +92,7 @@ function showMatrix() {
   const room = Math.min(byId("matrix").clientWidth, 760) - 1.6 * margin;
   const size = Math.max(9, Math.min(34, room / names.length));
   const at = (name) => margin + size * names.indexOf(name);
-  const [width, tilt] = [margin + size * names.length, -55];
+  const [width, tilt] = [margin + size * names.length, size < 16 ? -90 : -55];
   const say = (text) => {
     byId("matrix-readout").textContent = text;
   };
@@ -112,7 +112,7 @@ function showMatrix() {
       size < 18 ? [] : svg("text", { class: share > 0.5 ? "on-dark" : "", x: at(heard) + size / 2, y: at(label) + size / 2 + 4, "text-anchor": "middle" }, String(count)));
   });
   const end = width + 0.6 * margin; // the last column's name leans to the right
-  byId("matrix").append(svg("svg", { width: end, height: width + 1, viewBox: `0 0 ${end} ${width + 1}`, role: "img",
+  byId("matrix").append(svg("svg", { width: end, height: width + 1, "font-size": Math.min(11, size), viewBox: `0 0 ${end} ${width + 1}`, role: "img",
     "aria-label": "Confusion matrix; the costly confusions stand in the table below" }, ...rows, ...cells));
   say(`${TOUCH ? "Tap" : "Point at"} a cell to read it.`);
 }
