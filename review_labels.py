@@ -32,7 +32,7 @@ from toolkit.cli.parser import (
     parsed_by,
     run_script,
 )
-from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
+from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia, warn_of_unreadable
 from toolkit.pages.review import (
     Review,
     ReviewTables,
@@ -49,7 +49,6 @@ from toolkit.system import console
 from toolkit.system.files import write_text
 
 MAX_CLIPS = 200  # in a page that holds its sounds
-FEATURES = "mel_2048_1024_128"
 OF_RELABELING = ("noisy_df", "relabeled_df", "noisy_predictions_df", "noisy_data_dir")
 OF_CURATED = ("experiment", "train_df", "train_data_dir")
 
@@ -87,7 +86,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     page.add_argument(
         "--features",
         type=parsed_by(parse_features),
-        help=f"of the pictures: {GRAMMAR} (default: {FEATURES}, or the experiment's)",
+        help=f"of the pictures: {GRAMMAR} (default: {DEFAULT_FEATURES}, or the experiment's)",
     )
     args = parser.parse_args(argv)
     check_task(parser, args)
@@ -135,13 +134,18 @@ def read_task(args: argparse.Namespace) -> tuple[Review, str, str, str]:
     """The review, the table that it is of, the folder of its clips, and the features to show."""
     if args.experiment is None:
         tables = ReviewTables(args.noisy_df, args.relabeled_df, args.noisy_predictions_df, args.reviewed_df)
-        return relabeling_review(tables), args.relabeled_df, args.noisy_data_dir, args.features or FEATURES
+        return (
+            relabeling_review(tables),
+            args.relabeled_df,
+            args.noisy_data_dir,
+            args.features or DEFAULT_FEATURES,
+        )
     experiment = Experiment.load(args.experiment)
     data = experiment.config.data
     table = args.train_df or data.train_df
     review = curated_review(experiment, table, args.reviewed_df)
     folder = args.train_data_dir or data.train_data_dir
-    return review, table, folder, args.features or experiment.config.features
+    return review, table, folder, args.features or experiment.config.features or DEFAULT_FEATURES
 
 
 if __name__ == "__main__":

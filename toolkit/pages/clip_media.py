@@ -23,7 +23,7 @@ from toolkit.pages.template import data_uri
 from toolkit.system import console
 
 MP3_COMPRESSION = 0.9  # of 0 to 1; a variable rate of some 40 kbit/s
-DEFAULT_FEATURES = "mel_2048_1024_128"  # of pictures for networks that have no front end
+DEFAULT_FEATURES = "mel_2048_1024_128"  # of pictures, for networks that have no front end, too
 COLUMNS, ROWS = 480, 128  # at most, of a picture
 MIN_TICK_DISTANCE = 0.16  # of a picture's height
 
