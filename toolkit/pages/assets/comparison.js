@@ -15,7 +15,7 @@ function showFigures() {
   byId("of-rounds").hidden = false;
   const [names, ...rows] = DATA.rounds;
   const texts = names.map((name) => ["mode", "experiment"].includes(name));
-  const cell = (text, index) => (texts[index] ? text : [/^\d*\.\d{5,}$/.test(text) ? Number(text).toFixed(4) : text]);
+  const cell = (text, index) => (texts[index] ? text : [/^\d*\.\d+$/.test(text) ? Number(text).toFixed(4) : text]);
   fillTable(byId("rounds"), names.map((name) => name.replaceAll("_", " ")).map(cell), rows.map((row) => row.map(cell)));
 }
 
