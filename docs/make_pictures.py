@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pages = {
             "review": (review_page(args.demo, Path(folder)), (1280, 860)),
-            "report": (report_page(experiment, Path(folder)), (1280, 720)),
+            "report": (report_page(experiment, Path(folder)), (1280, 900)),
         }
         for name, (page, size) in pages.items():
             picture = compressed(screenshot(chromium, page, size))
