@@ -12,13 +12,13 @@ import numpy as np
 from ops.errors import DataError
 from ops.metrics import confusion_costs, confusion_matrix, lrap_per_clip, lwlrap_per_class
 from ops.relabeling import label_margins
+from ops.scores import score
 from ops.thresholds import f1_scores
 from toolkit.clips.recordings import highest_first
 from toolkit.clips.sources import clip_path
 from toolkit.clips.tables import read_table
 from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia
 from toolkit.pages.template import build_page
-from toolkit.prediction.scoring import score
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.history import read_history
 from toolkit.runs.out_of_fold import OutOfFold, read_out_of_fold
@@ -102,7 +102,7 @@ def origin(experiment: Experiment) -> dict[str, Any]:
 
 
 def figures(clips: OutOfFold) -> dict[str, Any]:
-    """toolkit.prediction.scoring's figures, clips being all that were validated on, and the classes."""
+    """ops.scores' figures, clips being all that were validated on, and the classes."""
     found = asdict(score(clips.truth, clips.scores, N_RESAMPLINGS, seed=0))
     return found | {"clips": len(clips.fnames), "classes": len(clips.classes)}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ops.metrics import lwlrap
-from toolkit.prediction.scoring import score
+from ops.scores import score
 
 TRUTH = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]])
 SCORES = np.array([[0.9, 0.2, 0.3], [0.1, 0.2, 0.3], [0.5, 0.6, 0.7], [0.3, 0.8, 0.1]])
