@@ -55,16 +55,16 @@ OF_CURATED = ("experiment", "train_df", "train_data_dir")
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = make_parser(__doc__)
-    relabeling = parser.add_argument_group("a relabeling")
+    relabeling = parser.add_argument_group("relabeling")
     relabeling.add_argument("--noisy_df", help="noisy table with the old labels, CSV fname,labels")
     relabeling.add_argument("--relabeled_df", help="what relabel_noisy_data.py made of it")
     relabeling.add_argument("--noisy_predictions_df", help="predictions of all its clips, CSV")
     relabeling.add_argument("--noisy_data_dir", help="folder of the noisy clips")
-    curated = parser.add_argument_group("a curated set")
+    curated = parser.add_argument_group("curated set")
     curated.add_argument("--experiment", help="directory of a training run on it")
     curated.add_argument("--train_df", help="curated table, where it is no longer where training found it")
     curated.add_argument("--train_data_dir", help="folder of its clips, likewise")
-    page = parser.add_argument_group("the page")
+    page = parser.add_argument_group("page")
     page.add_argument("--output", required=True, help="page to write, HTML")
     page.add_argument(
         "--max_clips", type=COUNT, help=f"clips in the page (default: {MAX_CLIPS}; with --link_audio all)"
