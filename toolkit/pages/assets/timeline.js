@@ -1,24 +1,6 @@
 // Recordings as cards: a picture, a time axis, and a lane of bars for each class that applies.
 const player = new Player();
 
-// Ticks of 1, 2 or 5 times a power of ten seconds, at most six.
-function ticks(length) {
-  const power = 10 ** Math.floor(Math.log10(length / 6));
-  const step = [1, 2, 5, 10].map((times) => times * power).find((one) => length / one <= 6);
-  const times = [];
-  for (let time = 0; time < 0.85 * length; time += step) times.push(time); // the end has a label, too
-  return [...times, length];
-}
-
-function axis(length) {
-  const labels = ticks(length).map((time) => {
-    const label = element("span", {}, `${Number(time.toFixed(2))} s`);
-    label.style.left = `${(100 * time) / length}%`;
-    return label;
-  });
-  return element("div", { class: "axis", "aria-hidden": "true" }, labels);
-}
-
 function lane(item, recording, view) {
   const length = recording.seconds;
   const bars = item.stretches.filter(([start]) => start < length).map(([start, end, probability]) => {
@@ -41,7 +23,7 @@ function card(recording) {
   const view = new SoundView(recording, player);
   if (!recording.error) {
     const lanes = recording.lanes.map((item) => lane(item, recording, view));
-    view.figure.querySelector(".picture").after(axis(recording.seconds), element("div", { class: "lanes" }, lanes));
+    view.figure.querySelector(".time-axis").after(element("div", { class: "lanes" }, lanes));
   }
   const tags = recording.lanes.map((item) => item.name);
   const node = element(
