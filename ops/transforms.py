@@ -123,7 +123,7 @@ class Augmentation:
     p_shuffle: float = 0.0
     p_silence: float = 0.0
     mixup: str = "add"
-    p_spec_augment: float = 0.0
+    spec_augment: float = 0.0
 
     @property
     def can_draw_ahead(self) -> bool:
@@ -174,4 +174,4 @@ class Augmentation:
         return replace(sample, draw=AugmentationDraw(**drawn), bands=self._draw_bands(rng))
 
     def _draw_bands(self, rng: np.random.Generator) -> np.ndarray | None:
-        return draw_bands(rng) if rng.random() < self.p_spec_augment else None
+        return draw_bands(rng) if rng.random() < self.spec_augment else None

@@ -68,8 +68,8 @@ def headings(text: str) -> set[str]:
 
 def broken_links(text: str, folder: Path) -> list[str]:
     """Links of a document in that folder to files that are not there, or to headings that a page lacks."""
-    broken = []
-    for file, heading in LINKS.findall(text):
+    broken, told = [], re.sub(r"(?m)^ {4}.*$", "", text)  # without code
+    for file, heading in LINKS.findall(told):
         target = folder / file
         page = target.read_text(encoding="utf-8") if file and heading and target.is_file() else text
         if not target.exists() or (heading and heading not in headings(page)):

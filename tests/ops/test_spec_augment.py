@@ -56,7 +56,7 @@ def test_a_batch_carries_the_bands_of_its_samples(collate):
 
 def test_the_other_draws_of_a_sample_stay_what_they_were():
     sample = Sample(np.ones(40_000, np.float32), np.ones(1, np.float32), "a")
-    without, with_bands = (Augmentation(p_shuffle=1, p_silence=1, p_spec_augment=p) for p in (0, 1))
+    without, with_bands = (Augmentation(p_shuffle=1, p_silence=1, spec_augment=p) for p in (0, 1))
     drawn = without.draw(sample, np.random.default_rng(3), None)
     hiding = with_bands.draw(sample, np.random.default_rng(3), None)
     assert drawn.bands is None and hiding.bands.shape == (2, 2, 2)
