@@ -82,9 +82,7 @@ CLAIMS = {
     "frequency": Claim("frequency encoding against none", BASE, Side({"no_frequency_encoding": True}), 0.005),
     "mixup": Claim("OR-MixUp against none", BASE, Side({"p_mixup": 0})),
     "mixup_paste": Claim("OR-MixUp by pasting against adding", BASE, Side({"mixup": "add"})),
-    "mixup_concatenated": Claim(
-        "OR-MixUp by pasting against concatenating", BASE, Side({}, ("concatenated",))
-    ),
+    "mixup_concatenated": Claim("OR-MixUp by pasting against concatenating", BASE, Side({"mixup": "concat"})),
     "mixup_weighted": Claim("OR-MixUp against weighted, both BCE", Side(ADDED), Side(ADDED, ("weighted",))),
     "effects": Claim("effects on top of OR-MixUp", Side(EFFECTS), BASE),
     "effects_alone": Claim(

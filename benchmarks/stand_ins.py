@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from networks.classifiers import Classifier
 from ops import transforms
 from ops.batching import TrainingBatches
-from ops.transforms import MIX_WEIGHTS, Sample, or_mixup
+from ops.transforms import MIX_WEIGHTS, Sample
 from toolkit.training import fold
 
 Partner = Callable[[np.random.Generator], Sample]
@@ -30,12 +30,6 @@ def weighted_mixup(first: Sample, second: Sample, rng: np.random.Generator, mixu
     of_first = a if len(first.audio) >= len(second.audio) else 1 - a
     labels = (of_first * first.labels + (1 - of_first) * second.labels).astype(np.float32)
     return replace(first, audio=transforms.mix(first.audio, second.audio, a, offset, mixup), labels=labels)
-
-
-def concatenation(first: Sample, second: Sample, rng: np.random.Generator, mixup: str) -> Sample:
-    """One clip after the other, with the labels of both; which comes first is drawn."""
-    pair = [first.audio, second.audio][:: rng.choice([1, -1])]
-    return replace(or_mixup(first, second, rng, mixup), audio=np.concatenate(pair))
 
 
 def effects_before_mixup(
@@ -107,7 +101,6 @@ def _uniform_norm_weights() -> AbstractContextManager:
 
 STAND_INS: dict[str, Callable[[], AbstractContextManager]] = {
     "weighted": lambda: _mixing_by(weighted_mixup),
-    "concatenated": lambda: _mixing_by(concatenation),
     "effects_before_mixup": _mixing_after_effects,
     "no_masks": _without_masks,
     "no_refreshing": _without_refreshing,

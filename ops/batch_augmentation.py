@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.effects.chain import apply_effects
-from ops.samples import AugmentationDraw, mix_factors
+from ops.samples import AugmentationDraw, mix_factors, mixed_length
 
 
 @torch.no_grad()
@@ -60,18 +60,22 @@ def mix_batch(
     segments: Tensor, sizes: Sequence[int], partner_sizes: Sequence[int], draws: Sequence[AugmentationDraw]
 ) -> tuple[Tensor, Tensor]:
     """Pads and mixes each clip and its partner, see ops.transforms.mix."""
-    lengths = [max(pair) for pair in zip(sizes, partner_sizes, strict=True)]
+    modes = [draw.mixup for draw in draws]
+    lengths = list(map(mixed_length, sizes, partner_sizes, modes))
     signal = segments.new_zeros(len(draws), max(lengths, default=0))
     if draws:
         clips = segments.split([n for pair in zip(sizes, partner_sizes, strict=True) for n in pair])
-        pairs = [sorted(pair, key=len, reverse=True) for pair in zip(clips[::2], clips[1::2], strict=True)]
+        pairs = [
+            pair if mode == "concat" else sorted(pair, key=len, reverse=True)
+            for mode, *pair in zip(modes, clips[::2], clips[1::2], strict=True)
+        ]
         longer, shorter = zip(*pairs, strict=True)
         factors = [
             mix_factors(draw.weight, draw.mixup, n == length) if n else (1.0, 1.0, 0.0)
             for draw, n, length in zip(draws, map(len, shorter), lengths, strict=True)
         ]
         of_longer, of_region, of_shorter = map(list, zip(*factors, strict=True))
-        region = _regions(signal, [(0, length) for length in lengths])
+        region = _regions(signal, [(0, len(clip)) for clip in longer])
         torch._foreach_copy_(region, longer)
         torch._foreach_mul_(region, of_longer)
         region = _regions(signal, [(draw.offset, len(x)) for draw, x in zip(draws, shorter, strict=True)])

@@ -14,20 +14,30 @@ DEFAULT_EFFECTS = "torch"
 MIXUPS = {
     "paste": "the shorter one takes the place of a stretch of the longer one (equal lengths: half the sum)",
     "add": "it is added to that stretch",
+    "concat": "one clip after the other, as long as both",
 }
 
 
 def mix_factors(weight: float, mixup: str, is_equal: bool) -> tuple[float, float, float]:
     """What MixUp multiplies the longer clip by, that again where the shorter one lies, and the shorter one.
 
+    Concatenated, "the longer clip" is the first one, and the second is no part of it.
+
     Args:
         weight: drawn, of the longer clip.
         mixup: one of MIXUPS.
         is_equal: whether the two clips are of equal length.
     """
+    if mixup == "concat":
+        return 1.0, 1.0, 1.0
     if mixup == "paste":
         return (0.5, 1.0, 0.5) if is_equal else (weight, 0.0, 1 - weight)
     return weight, 1.0, 1 - weight
+
+
+def mixed_length(n_first: int, n_second: int, mixup: str) -> int:
+    """Samples of the mixture of two clips of so many, see MIXUPS."""
+    return n_first + n_second if mixup == "concat" else max(n_first, n_second)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class AugmentationDraw:
     Attributes:
         partner: (samples,) audio of MixUp's second clip; None: no MixUp.
         weight: of the longer of the two clips in the mixture.
-        offset: in samples, of the shorter clip within the longer one.
+        offset: in samples, of the shorter clip within the longer one; concatenated, of the second clip.
         mixup: one of MIXUPS.
         effects: their parameters; None: no effects.
         order: (chunks,) permutation of the chunks of chunk_samples; None: no shuffling.

@@ -16,7 +16,7 @@ import torch
 from ops.effects.chain import apply_effects, changed_length
 from ops.effects.sox import apply_sox
 from ops.effects.sox import missing_effects_engine as missing_effects_engine  # for those who ask here
-from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample, mix_factors
+from ops.samples import DEFAULT_EFFECTS, AugmentationDraw, EffectsDraw, Sample, mix_factors, mixed_length
 from ops.sampling import SAMPLE_RATE
 from ops.spec_augment import draw_bands
 
@@ -29,8 +29,12 @@ def mix(first: np.ndarray, second: np.ndarray, a: float, offset: int, mixup: str
     """a * longer + (1 - a) * shorter, the shorter laid at `offset` samples into the longer.
 
     mixup: with "paste" that stretch is (1 - a) * shorter alone, and of clips of equal length the result is
-    half their sum: as in the published code.
+    half their sum: as in the published code. With "concat" second follows first; offset is first's length.
     """
+    if mixup == "concat":
+        if offset != len(first):
+            raise ValueError(f"offset: expected {len(first)}, the first clip's end, got {offset}")
+        return np.concatenate([first, second]).astype(np.float32, copy=False)
     longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
     if not 0 <= offset <= len(longer) - len(shorter):
         raise ValueError(f"offset: expected 0 to {len(longer) - len(shorter)}, got {offset}")
@@ -47,7 +51,7 @@ def or_mixup(first: Sample, second: Sample, rng: np.random.Generator, mixup: str
 
     Its weight is the lower of the two: the union is as right as the worse labels in it.
     """
-    a, offset = draw_mix(len(first.audio), len(second.audio), rng)
+    a, offset = draw_mix(len(first.audio), len(second.audio), rng, mixup)
     audio = mix(first.audio, second.audio, a, offset, mixup)
     return replace(_with_labels_of_both(first, second), audio=audio)
 
@@ -59,9 +63,10 @@ def _with_labels_of_both(first: Sample, second: Sample) -> Sample:
     return replace(first, labels=labels, weight=min(first.weight, second.weight))
 
 
-def draw_mix(n_first: int, n_second: int, rng: np.random.Generator) -> tuple[float, int]:
-    """Weight of the longer and offset of the shorter of two clips of so many samples."""
-    return rng.uniform(*MIX_WEIGHTS), int(rng.integers(abs(n_first - n_second) + 1))
+def draw_mix(n_first: int, n_second: int, rng: np.random.Generator, mixup: str = "add") -> tuple[float, int]:
+    """Weight of the longer and offset of the shorter of two clips of so many samples; see mix."""
+    weight, offset = rng.uniform(*MIX_WEIGHTS), int(rng.integers(abs(n_first - n_second) + 1))
+    return weight, n_first if mixup == "concat" else offset
 
 
 def shuffle_chunks(audio: np.ndarray, order: np.ndarray, chunk_samples: int) -> np.ndarray:
@@ -160,9 +165,9 @@ class Augmentation:
         drawn, n_samples = {}, len(sample.audio)
         if rng.random() < self.p_mixup:
             partner = draw_partner(rng)
-            weight, offset = draw_mix(n_samples, len(partner.audio), rng)
+            weight, offset = draw_mix(n_samples, len(partner.audio), rng, self.mixup)
             drawn |= {"partner": partner.audio, "weight": weight, "offset": offset, "mixup": self.mixup}
-            n_samples = max(n_samples, len(partner.audio))
+            n_samples = mixed_length(n_samples, len(partner.audio), self.mixup)
             sample = _with_labels_of_both(sample, partner)
         if rng.random() < self.p_aug:
             drawn["effects"] = draw_effects(rng)

@@ -43,7 +43,16 @@ def test_mix_of_a_batch_is_exact(first, second, a, offset, expected):
     assert segments.equal(before)
 
 
-@pytest.mark.parametrize("mixups", [["add"] * 6, ["paste"] * 6, ["paste", "add"] * 3, ["add", "paste"] * 3])
+@pytest.mark.parametrize(
+    "mixups",
+    [
+        ["add"] * 6,
+        ["paste"] * 6,
+        ["concat"] * 6,
+        ["paste", "add", "concat"] * 2,
+        ["concat", "paste", "add"] * 2,
+    ],
+)
 def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips(mixups):
     """Longer and shorter, own and partner either; rows without a partner between."""
     rng = np.random.default_rng(0)
@@ -53,7 +62,9 @@ def test_mix_of_a_batch_is_bit_by_bit_that_of_two_clips(mixups):
     ]
     draws = [
         AugmentationDraw(
-            weight=rng.uniform(0.4, 0.6), offset=int(rng.integers(abs(n - m) + 1)) * (m > 0), mixup=mixup
+            weight=rng.uniform(0.4, 0.6),
+            offset=n if mixup == "concat" else int(rng.integers(abs(n - m) + 1)) * (m > 0),
+            mixup=mixup,
         )
         for n, m, mixup in zip(sizes, partner_sizes, mixups, strict=True)
     ]

@@ -74,6 +74,13 @@ def test_pasted_the_shorter_takes_the_place_of_a_stretch(first, second, a, offse
     np.testing.assert_array_equal(second, before[1])
 
 
+def test_concatenated_the_second_follows_the_first():
+    mixed = mix(array(1, 2), array(10, 20, 30), 0.5, 2, mixup="concat")
+    assert mixed.tolist() == [1, 2, 10, 20, 30] and mixed.dtype == np.float32
+    with pytest.raises(ValueError, match="offset: expected 2, the first clip's end, got 0"):
+        mix(array(1, 2), array(10), 0.5, 0, mixup="concat")
+
+
 @pytest.mark.parametrize("offset", [-1, 4])
 def test_mix_refuses_to_lay_the_shorter_beyond_the_longer(offset):
     with pytest.raises(ValueError, match=f"offset: expected 0 to 3, got {offset}"):

@@ -158,6 +158,7 @@ class TrainConfig:
         "paste",
         choices=sorted(MIXUPS),
         before="add",
+        kinds=WAVEFORM_KINDS,
         group="augmentation",
     )
     p_aug: float = option(
