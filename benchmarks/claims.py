@@ -74,6 +74,7 @@ class Claim:
 BASE = Side()
 BCE = {"loss": "bce"}
 ADDED = {**BCE, "mixup": "add"}  # weights of labels are weights in the sum
+PASTED = {"mixup": "paste"}
 EFFECTS = {"p_aug": 0.75}
 CLAIMS = {
     "lsep_bce": Claim("LSEP against BCE", BASE, Side(BCE), 0.015),
@@ -81,8 +82,10 @@ CLAIMS = {
     "lsep_zlpr": Claim("LSEP against zlpr", BASE, Side({"loss": "zlpr"})),
     "frequency": Claim("frequency encoding against none", BASE, Side({"no_frequency_encoding": True}), 0.005),
     "mixup": Claim("OR-MixUp against none", BASE, Side({"p_mixup": 0})),
-    "mixup_paste": Claim("OR-MixUp by pasting against adding", BASE, Side({"mixup": "add"})),
-    "mixup_concatenated": Claim("OR-MixUp by pasting against concatenating", BASE, Side({"mixup": "concat"})),
+    "mixup_paste": Claim("OR-MixUp by pasting against adding", Side(PASTED), Side({"mixup": "add"})),
+    "mixup_concat": Claim(
+        "OR-MixUp by concatenating against pasting", Side({"mixup": "concat"}), Side(PASTED)
+    ),
     "mixup_weighted": Claim("OR-MixUp against weighted, both BCE", Side(ADDED), Side(ADDED, ("weighted",))),
     "effects": Claim("effects on top of OR-MixUp", Side(EFFECTS), BASE),
     "effects_alone": Claim(

@@ -204,7 +204,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--amp", action="store_true")
-    parser.add_argument("--mixup", choices=sorted(MIXUPS), default="paste", help="of all runs")
+    parser.add_argument("--mixup", choices=sorted(MIXUPS), default="concat", help="of all runs")
     parser.add_argument(
         "--adapt_batch_norm", action="store_true", help="in all runs, and for all their predictions"
     )

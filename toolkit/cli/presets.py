@@ -39,6 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "switch_off_augmentations_on": 130,
         "batch_size": 16,
         "max_audio_length": 15.0,
+        "mixup": "paste",
         "p_aug": 0.75,
         "n_folds": 5,
     },

@@ -155,7 +155,7 @@ class TrainConfig:
     )
     mixup: str = option(
         f"how the two clips are mixed; {MIXING}",
-        "paste",
+        "concat",
         choices=sorted(MIXUPS),
         before="add",
         kinds=WAVEFORM_KINDS,
