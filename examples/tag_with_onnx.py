@@ -1,4 +1,4 @@
-"""Tags a sound with an exported model: python tag_with_onnx.py tagger.onnx dog.wav"""
+"""The classes a sound is most like, with raw scores: python tag_with_onnx.py tagger.onnx dog.wav"""
 
 import json
 import sys
@@ -10,7 +10,10 @@ if len(sys.argv) != 3:
     sys.exit(__doc__)
 session = onnxruntime.InferenceSession(sys.argv[1])
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-audio, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)  # (samples, channels)
+try:
+    audio, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)  # (samples, channels)
+except soundfile.LibsndfileError as error:
+    sys.exit(f"{sys.argv[2]}: {error}")
 audio = audio.mean(axis=1)
 if rate != 44100:
     import soxr  # pip install soxr

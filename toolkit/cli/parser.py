@@ -69,6 +69,10 @@ class Parser(argparse.ArgumentParser):
         self.titles.append(title)
         return Group(self, super().add_argument_group(title, description))
 
+    def add_mutually_exclusive_group(self, **options: Any) -> Group:
+        """As argparse's."""
+        return Group(self, super().add_mutually_exclusive_group(**options))
+
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         """As argparse's, with what `described` adds."""
         return self.known(super().add_argument(*names, **self.described(names, options)))

@@ -233,13 +233,11 @@ def run_config_of(
     network = network_section(args, network_type, kind, len(classes))
     if kind == "embedding":
         network |= backbones.describe(args.backbone)
-    train = values_of(args, TrainConfig, init_from=init_from)
-    if kind == "embedding":
-        train["mixup"] = "paste"  # half the sum of two embeddings
+    mixup = {"mixup": "paste"} if kind == "embedding" else {}  # half the sum of two embeddings
     return RunConfig(
         network,
         DataConfig(**values_of(args, DataConfig, classes=classes)),
-        TrainConfig(**train),
+        TrainConfig(**values_of(args, TrainConfig, init_from=init_from, **mixup)),
         args.label,
         network_defaults=defaults(network_type),
     )

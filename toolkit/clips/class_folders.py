@@ -85,7 +85,7 @@ def table_of_folders(data_dir: str, layout: FolderLayout) -> pd.DataFrame:
         _check_names(data_dir, fname, path, label)
         kept = first.setdefault(digest, fname) if digest else fname
         if kept != fname:
-            copies.append(fname)
+            copies.append(f"{kept} (also {fname})")
         if label not in rows.setdefault(kept, []):
             rows[kept].append(label)
     if not rows:
@@ -95,7 +95,7 @@ def table_of_folders(data_dir: str, layout: FolderLayout) -> pd.DataFrame:
         )
     for fnames, told in (
         (alone, "left out, in no class's folder"),
-        (copies, "left out, of the same bytes as others, which have their labels, too"),
+        (copies, "given twice, and kept once with the labels of both places"),
     ):
         if fnames:
             more = ", ..." if len(fnames) > MAX_NAMED else ""

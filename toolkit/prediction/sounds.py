@@ -18,6 +18,7 @@ from toolkit.clips.loading import Clip, ReadAudio
 from toolkit.clips.recordings import find_sounds
 from toolkit.clips.sound_files import MAX_OVERSHOOT, read_audio
 
+MAX_CHANNELS = 64
 Sound = str | Path | np.ndarray | torch.Tensor
 
 
@@ -63,6 +64,11 @@ def _clip_of_array(number: int, array: Any, sample_rate: int | None) -> ArrayCli
         raise DataError(
             f"{where}: expected floats (samples,) or (samples, channels), found {audio.dtype} of shape "
             f"{audio.shape}; integers: divide them by their largest value"
+        )
+    if audio.ndim == 2 and audio.shape[1] > MAX_CHANNELS:
+        raise DataError(
+            f"{where}: expected (samples, channels), found {audio.shape[1]} channels of {len(audio)} "
+            "samples; give its transpose"
         )
     audio = audio if audio.ndim == 1 else audio.mean(axis=1)
     if not np.isfinite(audio).all() or np.abs(audio).max() > MAX_OVERSHOOT:

@@ -34,6 +34,7 @@ from toolkit.training.tag_fitting import score_with_vectors
 
 BLOCK_SAMPLES = 3000 * FRAME_SAMPLES  # a minute; of what is read at once to find silence
 TAG_HOPS, TIMELINE_HOPS = 2, 4  # windows begin so many times in a window's length
+MIN_HOP_SECONDS = 0.01
 MIN_GAP_SECONDS = 0.25  # of silence that ends a sound; or a quarter of a usual training clip, if longer
 
 
@@ -56,12 +57,15 @@ class Tagger:
     def load(cls, *experiments: str | Path, device: str = "cpu") -> Tagger:
         """The tagger of experiments of the same classes; several are averaged.
 
-        Raises DataError where one is none, is not trained, or has other classes.
+        Raises DataError where one is none, is not trained, or has other classes, or there is no such device.
         """
         # The one place that reaches for networks: here no script hands them in.
         build = importlib.import_module("networks.build")
         builder = NetworkBuilder(build.build_network, build.prepare_to_predict)
-        runtime = Runtime(device=torch.device(device), num_workers=0)
+        where = torch.device(device)
+        if where.type == "cuda" and not torch.cuda.is_available():
+            raise DataError(f"device: expected a GPU for {device!r}, found none; give device='cpu'")
+        runtime = Runtime(device=where, num_workers=0)
         return cls.of([Experiment.load(path) for path in experiments], builder, runtime)
 
     @classmethod
@@ -142,7 +146,12 @@ class Tagger:
     def time(
         self, clips: Sequence[Clip], window_seconds: float | None = None, hop_seconds: float | None = None
     ) -> Tags:
-        """Of each clip when classes apply. None: windows of half a usual training clip, a quarter apart."""
+        """Of each clip when classes apply. None: windows of half a usual training clip, a quarter apart.
+
+        Raises DataError for a hop that is no time, or under MIN_HOP_SECONDS.
+        """
+        if hop_seconds is not None and not hop_seconds >= MIN_HOP_SECONDS:
+            raise DataError(f"hop_seconds: expected at least {MIN_HOP_SECONDS}, got {hop_seconds}")
         window = window_seconds or self._timeline_seconds
         heard, errors = self._hear(clips, window, hop_seconds or window / TIMELINE_HOPS)
         return Tags(events_of(heard, self.classes, self.thresholds), heard, errors)

@@ -71,7 +71,9 @@ def highest_of(
         for index in applying:
             start, end = one.edges[one.probabilities[:, index].argmax()] / SAMPLE_RATE
             rows.append((one.fname, start, end, classes[index], best[index]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["class"] = pd.Series([row[3] for row in rows], dtype=object)  # in which None stays None
+    return table
 
 
 def events_of(heard: Sequence[Heard], classes: Sequence[str], thresholds: np.ndarray) -> pd.DataFrame:

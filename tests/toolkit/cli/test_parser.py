@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import create_class_map
 import relabel_noisy_data
 import score_predictions
-from command_lines import SCRIPTS, make_parser
+from command_lines import SCRIPTS, make_parser, usage_error
 from repository import ROOT
-from toolkit.cli.parser import run_script
+from toolkit.cli.parser import Parser, run_script
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -176,3 +176,12 @@ def test_no_memory_and_no_reader_end_in_one_line(monkeypatch, capsys):
         f"{sys.executable} create_class_map.py --help | head -1; exit ${{PIPESTATUS[0]}}",
         shell=True, executable="/bin/bash", cwd=ROOT, capture_output=True, text=True)  # fmt: skip
     assert "Traceback" not in done.stderr
+
+
+def test_flags_of_which_one_is_needed_are_known(capsys):
+    parser = Parser("A script.")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("--one", help="this")
+    parser.add_argument("--output", required=True, help="that")
+    error = usage_error(capsys, parser.parse_args, ["--one=1"])
+    assert error.startswith("error: the following arguments are required: --output")

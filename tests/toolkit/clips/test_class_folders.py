@@ -81,9 +81,8 @@ def test_a_clip_in_two_folders_has_both_labels(place, tmp_path, capsys):
     ]
     told = capsys.readouterr().err
     assert "1 clip left out, in no class's folder: alone.wav" in told and "notes.txt" in told
-    assert (
-        "2 clips left out, of the same bytes as others, which have their labels, too: Bark/copy.wav" in told
-    )
+    assert "2 clips given twice, and kept once with the labels of both places: " in told
+    assert "Bark/2.wav (also Bark/copy.wav)" in told and "Bark/1.wav (also Run/x.wav)" in told
 
 
 @pytest.mark.parametrize(
