@@ -16,7 +16,7 @@ $(VENV)/.installed: requirements.txt requirements-export.txt requirements-backbo
 	@$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || \
 	  { [ -n "$(ROOT)" ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -y -q python3-venv; } || \
 	  { echo "error: $(PYTHON) cannot make environments; install the package python3-venv"; exit 1; }
-	@echo "installing into $(VENV): 3 GB to download, 5.5 GB on disk, about 2 minutes where the connection is fast"
+	@echo "installing into $(VENV): 3 GB to download, 5.8 GB on disk, about 2 minutes where the connection is fast"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

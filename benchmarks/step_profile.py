@@ -49,7 +49,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--operators", type=int, default=12, help="rows of the tables of operators")
     parser.add_argument("--synchronize", action="store_true", help="parts of an epoch wait for the GPU")
     args, args.flags = parser.parse_known_args(argv)
-    args.flags = ["--p_mixup=0.5", "--p_aug=0.75", *args.flags, f"--num_workers={args.num_workers}"]
+    args.flags = [
+        "--p_mixup=0.5",
+        "--mixup=paste",
+        "--p_aug=0.75",
+        *args.flags,
+        f"--num_workers={args.num_workers}",
+    ]
     args.flags += ["--amp"] * args.amp
     args.device = resolve_device(parser, args.device)
     if args.epochs < 2:

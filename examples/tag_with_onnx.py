@@ -1,4 +1,4 @@
-"""The classes a sound is most like, with raw scores: python tag_with_onnx.py tagger.onnx dog.wav"""
+"""Tags a sound with an exported model, by raw scores: python tag_with_onnx.py tagger.onnx dog.wav"""
 
 import json
 import sys

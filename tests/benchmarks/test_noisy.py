@@ -29,7 +29,7 @@ def test_the_benchmark_of_noisy_clips_goes_on_where_it_was(
     assert ["curated", "1"] in [row[:2] for row in rows]
     monkeypatch.undo()
     frame = pd.read_csv(table)
-    setting = "--curated_epochs=2 --epochs=1 --mixup=paste --p_two=0.2"
+    setting = "--curated_epochs=2 --epochs=1 --mixup=concat --p_two=0.2"
     assert set(frame["setting"]) == {f"scoring_out_of_fold {setting}", f"curated {setting}"}
     assert set(frame["experiment"]) == {"noisy, digits, even_0.4"}
     of_rounds = frame.set_index(["setting", "metric"])["value"][f"scoring_out_of_fold {setting}"]
@@ -135,7 +135,9 @@ def test_runs_that_the_noise_does_not_change_are_shared(tmp_path):
 
 def test_what_a_run_is_called_stays(tmp_path):
     """By its settings: results of earlier versions are found again."""
-    args = noisy.parse_args(["--data_script=x", "--work_dir=w", "--epochs=4", "--curated_epochs=40"])
+    args = noisy.parse_args(
+        ["--data_script=x", "--work_dir=w", "--epochs=4", "--curated_epochs=40", "--mixup=paste"]
+    )
     layout = noisy.Layout("digits", 1, noisy.parse_noise("0.4"), tmp_path)
     names = [noisy.run_of(args, name, layout, 0).folder.name for name in ("curated", "oracle", "ours")]
     assert names == [

@@ -46,8 +46,9 @@ def test_parts_of_an_epoch_add_up(tables):
     for name in ("refreshing the head", "validation", "settling metrics"):
         assert epoch[name][3] == "1.0"
     assert epoch["waiting for the loader"][3] == "3.0"  # the third finds the end
-    # The thread may still write what the first epoch left: last.pth, beside the last's own files.
-    assert 2 <= float(epoch["in a thread: writing checkpoints"][3]) <= 4
+    # The last epoch's own, final_model and last.pth at least, and what the thread may still have to write of
+    # the one before: with best models up to three and two.
+    assert 2 <= float(epoch["in a thread: writing checkpoints"][3]) <= 5
 
 
 def test_phases_of_a_step_and_of_inference(tables):
