@@ -151,7 +151,8 @@ def made_groups(n_groups: int, n_classes: int, seed: int, max_size: int = 5) -> 
 def test_groups_stay_whole_and_each_clip_is_validated_once(n_groups, n_classes, n_folds, seed):
     targets, groups = made_groups(n_groups, n_classes, seed)
     if n_groups < n_folds:
-        with pytest.raises(DataError, match="groups of clips"):
+        what = "groups of clips" if len(groups) > n_groups else "clips"  # each alone
+        with pytest.raises(DataError, match=f"at least as many {what} as folds"):
             list(stratified_group_folds(targets, groups, n_folds, seed))
         return
     folds = list(stratified_group_folds(targets, groups, n_folds, seed))
