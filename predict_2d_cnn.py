@@ -196,7 +196,7 @@ def tag(
     if wants_times:
         found = tagger.time(readable, args.tag_seconds, args.hop_seconds)
         errors |= {clips.readable_rows[index]: error for index, error in found.errors.items()}
-        write_times(args, times, found, dict(zip(clips.fnames, clips.paths, strict=True)))
+        write_times(args, experiments, times, found, dict(zip(clips.fnames, clips.paths, strict=True)))
     return errors
 
 
@@ -209,7 +209,11 @@ def print_tags(found: Tags) -> None:
 
 
 def write_times(
-    args: argparse.Namespace, times: dict[str, Path], found: Tags, paths: dict[str, Path]
+    args: argparse.Namespace,
+    experiments: list[Experiment],
+    times: dict[str, Path],
+    found: Tags,
+    paths: dict[str, Path],
 ) -> None:
     """The timeline's table, label files and page, as far as they are asked for."""
     n_recordings, table = len(found.heard), rounded(found.table)
@@ -220,7 +224,6 @@ def write_times(
         write_labels(Path(args.audacity), table, [heard.fname for heard in found.heard])
         console.note(f"{args.audacity}: label files: {n_recordings}")
     if "page" in times:
-        experiments = [Experiment.load(path) for path in args.experiment]
         media = ClipMedia(experiments[0].config.features, MAX_PAGE_SECONDS)
         name = ", ".join(experiment.directory.resolve().name for experiment in experiments)
         data = timeline_data(name, table, {heard.fname: paths[heard.fname] for heard in found.heard}, media)

@@ -19,7 +19,7 @@ from toolkit.system.machine import prepare_process
 prepare_process()  # before torch is imported
 
 from toolkit.cli.parser import EXIT_BAD_CLIPS, make_parser, number, output_path, run_script
-from toolkit.pages.clip_media import DEFAULT_FEATURES, ClipMedia, warn_of_unreadable
+from toolkit.pages.clip_media import ClipMedia, warn_of_unreadable
 from toolkit.pages.comparison import comparison_data, comparison_page, experiments_of_rounds
 from toolkit.pages.report import report_data, report_page, validated_clips
 from toolkit.runs.experiment import Experiment
@@ -66,7 +66,7 @@ def report(args: argparse.Namespace, experiment: Experiment, output: Path) -> in
     """The page of one experiment."""
     data = experiment.config.data
     clips = validated_clips(experiment, args.train_df or data.train_df)
-    media = ClipMedia(experiment.config.features or DEFAULT_FEATURES, args.max_seconds)
+    media = ClipMedia(experiment.config.features, args.max_seconds)
     folder = args.train_data_dir or data.train_data_dir
     content = report_data(experiment, clips, folder, media, args.max_clips)
     incomplete = warn_of_unreadable(content["clips"], folder)

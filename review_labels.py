@@ -130,22 +130,17 @@ def main(argv: list[str] | None = None) -> int:
     return EXIT_BAD_CLIPS if incomplete else 0
 
 
-def read_task(args: argparse.Namespace) -> tuple[Review, str, str, str]:
-    """The review, the table that it is of, the folder of its clips, and the features to show."""
+def read_task(args: argparse.Namespace) -> tuple[Review, str, str, str | None]:
+    """The review, the table that it is of, the folder of its clips, and the features to show, if told."""
     if args.experiment is None:
         tables = ReviewTables(args.noisy_df, args.relabeled_df, args.noisy_predictions_df, args.reviewed_df)
-        return (
-            relabeling_review(tables),
-            args.relabeled_df,
-            args.noisy_data_dir,
-            args.features or DEFAULT_FEATURES,
-        )
+        return relabeling_review(tables), args.relabeled_df, args.noisy_data_dir, args.features
     experiment = Experiment.load(args.experiment)
     data = experiment.config.data
     table = args.train_df or data.train_df
     review = curated_review(experiment, table, args.reviewed_df)
     folder = args.train_data_dir or data.train_data_dir
-    return review, table, folder, args.features or experiment.config.features or DEFAULT_FEATURES
+    return review, table, folder, args.features or experiment.config.features
 
 
 if __name__ == "__main__":

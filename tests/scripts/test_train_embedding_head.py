@@ -79,6 +79,9 @@ def test_a_head_learns_and_all_other_scripts_take_its_experiment(
     predict_2d_cnn.main([f"--experiment={experiment}", "--device=cpu", "--num_workers=0", *tags])
     assert capsys.readouterr().out.count(".wav ") == len(own)
     assert json.loads((experiment / "tags.json").read_text())["familiarity"] == {}
+    times = [f"--page={tmp_path / 'times.html'}", "--adapt_batch_norm"]  # a head has no front end to show
+    predict_2d_cnn.main([f"--experiment={experiment}", "--device=cpu", "--num_workers=0", *tags, *times])
+    assert (tmp_path / "times.html").exists()
     with pytest.raises(DataError, match="takes embeddings, which are of files, not of arrays"):
         Tagger.load(experiment).predict(np.full(44_100, 0.1), 44_100)
 

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from ops.errors import DataError
-from ops.features import LogSpectrogram, parse_features
+from ops.features import LogSpectrogram
 from ops.sampling import SAMPLE_RATE
 from ops.spectrograms import frequency_ticks, spectrogram_image
 from toolkit.clips.sound_files import read_audio, read_header
@@ -23,7 +23,7 @@ from toolkit.pages.template import data_uri
 from toolkit.system import console
 
 MP3_COMPRESSION = 0.9  # of 0 to 1; a variable rate of some 40 kbit/s
-DEFAULT_FEATURES = "mel_2048_1024_128"  # of pictures, for networks that have no front end, too
+DEFAULT_FEATURES = "mel_2048_1024_128"  # of pictures
 COLUMNS, ROWS = 480, 128  # at most, of a picture
 MIN_TICK_DISTANCE = 0.16  # of a picture's height
 
@@ -32,16 +32,17 @@ class ClipMedia:
     """Makes the sounds and pictures of clips.
 
     Args:
-        features: descriptor of the front end that the pictures show.
+        features: descriptor of the front end that the pictures show; None, as of a network that has none:
+            DEFAULT_FEATURES.
         max_seconds: longer clips are cut off there.
     """
 
-    def __init__(self, features: str, max_seconds: float):
+    def __init__(self, features: str | None, max_seconds: float):
         try:
-            self.front_end = LogSpectrogram(features)
+            self.front_end = LogSpectrogram(features or DEFAULT_FEATURES)
         except ValueError as error:
             raise DataError(str(error)) from error
-        ticks = frequency_ticks(parse_features(features).frequencies_hz, MIN_TICK_DISTANCE)
+        ticks = frequency_ticks(self.front_end.spec.frequencies_hz, MIN_TICK_DISTANCE)
         self.ticks = [[round(place, 3), label] for place, label in ticks]
         self.n_samples = max(1, round(max_seconds * SAMPLE_RATE))
 

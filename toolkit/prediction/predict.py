@@ -28,7 +28,7 @@ from toolkit.system import console
 from toolkit.system.files import remove_with_sum
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
-from toolkit.training.embeddings import embeddings_of
+from toolkit.training.embeddings import runtime_to_read
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,12 @@ class Predictor:
     def _prepared(self, experiments: Sequence[Experiment], clips: list[Clip]) -> Runtime:
         """What the experiments' networks read the clips by: embeddings are computed where these take them."""
         configs, folder = [one.config for one in experiments], experiments[0].directory.parent
-        embeddings = embeddings_of(configs, self.runtime, folder)
-        if embeddings is None:
-            announce_cache(clips, self.runtime)
-            return self.runtime
         windows, _ = split_into_windows(clips, self.options.window_seconds)
         adapted_to = clips if self.options.adapt_batch_norm else []  # whole ones
-        return embeddings.prepared([*windows, *adapted_to], self.runtime, self.stop)
+        reading = runtime_to_read([*windows, *adapted_to], configs, folder, self.runtime, self.stop)
+        if configs[0].embedding is None:
+            announce_cache(clips, reading)
+        return reading
 
     def score(self, ensembles: Sequence[FoldNetworks], clips: ClipsToPredict) -> Scores | None:
         """The scores of clips, not written; None on all processes but rank 0."""

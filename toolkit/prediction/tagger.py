@@ -28,7 +28,7 @@ from toolkit.runs.experiment import Experiment
 from toolkit.runs.tag_rules import TagRules
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
-from toolkit.training.embeddings import embeddings_of
+from toolkit.training.embeddings import runtime_to_read
 from toolkit.training.evaluation import require_finite
 from toolkit.training.tag_fitting import score_with_vectors
 
@@ -87,7 +87,9 @@ class Tagger:
                     "order, found others; load each alone"
                 )
         rules = [rules_of(one, builder, runtime, stop) for one in experiments]
-        ensembles = [load_networks(one, builder, runtime, adapt_to) for one in experiments]
+        configs, where = [one.config for one in experiments], experiments[0].directory.parent
+        reading = runtime_to_read(adapt_to, configs, where, runtime, stop) if adapt_to else runtime
+        ensembles = [load_networks(one, builder, reading, adapt_to) for one in experiments]
         return cls(ensembles, rules, runtime, stop)
 
     @property
@@ -233,12 +235,7 @@ class Tagger:
     def _reading(self, windows: Sequence[Clip]) -> Runtime:
         """What the networks read the windows by: their embeddings, where they take these."""
         experiments = [networks.experiment for networks in self.ensembles]
-        folder = experiments[0].directory.parent
-        embeddings = embeddings_of([one.config for one in experiments], self.runtime, folder)
-        if embeddings is None:
-            return self.runtime
-        if any(isinstance(window, ArrayClip) for window in windows):
-            raise DataError(
-                f"{experiments[0].directory}: takes embeddings, which are of files, not of arrays"
-            )
-        return embeddings.prepared(windows, self.runtime, self.stop)
+        configs, where = [one.config for one in experiments], experiments[0].directory
+        if configs[0].embedding is not None and any(isinstance(window, ArrayClip) for window in windows):
+            raise DataError(f"{where}: takes embeddings, which are of files, not of arrays")
+        return runtime_to_read(windows, configs, where.parent, self.runtime, self.stop)

@@ -22,7 +22,7 @@ from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
 from toolkit.training import warm_start
-from toolkit.training.embeddings import embeddings_of
+from toolkit.training.embeddings import runtime_to_read
 from toolkit.training.fold import BuildNetwork, finite, format_metric, run_fold
 from toolkit.training.tag_fitting import FittingTools, fit_after_training
 
@@ -67,13 +67,11 @@ def train_folds(
     processes.from_main(lambda: Experiment.check_startable(config, where, resume))
     splits = load_splits(config.data, session.submission)
     clips = [*splits.curated, *splits.noisy, *splits.holdout, *splits.test]
-    embeddings = embeddings_of([config], runtime, where)
-    if embeddings is None:
+    if config.embedding is None:
         announce_cache(clips, runtime)
         advise_cache([*splits.curated, *splits.noisy], runtime)
-    else:  # training takes whole clips, evaluation windows of very long ones
-        windows = [window for window in split_into_windows(clips, None)[0] if window.start is not None]
-        runtime = embeddings.prepared([*clips, *windows], runtime, stop)
+    windows, _ = split_into_windows(clips, None)  # which evaluation takes of very long clips
+    runtime = runtime_to_read([*clips, *windows], [config], where, runtime, stop)
     seen = folds_that_see(splits)
     if config.train.init_from:
         earlier = warm_start.check(config, splits, session.folds)

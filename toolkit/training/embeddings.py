@@ -118,10 +118,11 @@ class Embeddings:
         self, pieces: Sequence[_Piece], runtime: Runtime, stop: StopRequest | None
     ) -> dict[str | Place, np.ndarray | DataError]:
         """The embeddings of clips by the pieces' names, written one by one."""
-        if digest_of(self.backbone) != self.digest:
+        digest = digest_of(self.backbone)
+        if digest != self.digest:
             raise DataError(
                 f"{self.backbone}: expected the backbone whose embeddings the network was trained on, digest "
-                f"{self.digest}, found another, {digest_of(self.backbone)}; put that one in its place, or "
+                f"{self.digest}, found another, {digest}; put that one in its place, or "
                 "train anew with this one (train_embedding_head.py without --resume)"
             )
         embed = ClipEmbedder(load_backbone(self.backbone, runtime.device), runtime.device)
@@ -157,6 +158,21 @@ class Embeddings:
             path.parent.mkdir(parents=True, exist_ok=True)
         # Unflushed: what a power cut leaves is known by its checksum.
         write_atomically(path, lambda file: np.savez(file, embedding=vector), flush=False)
+
+
+def runtime_to_read(
+    clips: Sequence[Clip],
+    configs: Sequence[RunConfig],
+    experiments_dir: str | Path,
+    runtime: Runtime,
+    stop: StopRequest | None,
+) -> Runtime:
+    """What networks of these configs read the clips (or windows) by: where they take waveforms the runtime.
+
+    Where they take embeddings, see embeddings_of, those that are missing are computed.
+    """
+    embeddings = embeddings_of(configs, runtime, experiments_dir)
+    return runtime if embeddings is None else embeddings.prepared(clips, runtime, stop)
 
 
 def embeddings_of(
