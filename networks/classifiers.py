@@ -6,6 +6,7 @@ logits = build_classifier(config)(signal, lengths)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
@@ -26,6 +27,13 @@ AGGREGATIONS = ("max", "rnn")
 def option(help: str, default: Any = MISSING, **limits: Any) -> Any:
     """A field that is also a flag: its metadata are the help text and the values it takes."""
     return field(default=default, metadata={"help": help, **limits})
+
+
+def check_values(config: Any, checks: Iterable[tuple[bool, str, str]]) -> None:
+    """ValueError for the first field, of (is valid, name, what is expected), that is not valid."""
+    for valid, name, expected in checks:
+        if not valid:
+            raise ValueError(f"{name}: expected {expected}, got {getattr(config, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,7 @@ class NetworkConfig:
             ),
             (0 <= self.output_dropout < 1, "output_dropout", "0 or more and less than 1"),
         ]
-        for valid, name, expected in checks:
-            if not valid:
-                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+        check_values(self, checks)
         if min(self.depths) < 1:
             raise ValueError(
                 f"growth_rate: with conv_base_depth {self.conv_base_depth} the blocks have depths "

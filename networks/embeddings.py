@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from networks.blocks import BatchNorm1d
-from networks.classifiers import option
+from networks.classifiers import check_values, option
 from ops.embeddings import GRAMMAR, parse_backbone
 
 MIN_VARIANCE = 1e-3  # of a value's over the clips, as a share of the mean one: it is not scaled up further
@@ -49,9 +49,7 @@ class EmbeddingConfig:
             (self.hidden >= 0, "hidden", "0 or more"),
             (0 <= self.output_dropout < 1, "output_dropout", "0 or more and less than 1"),
         ]
-        for valid, name, expected in checks:
-            if not valid:
-                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+        check_values(self, checks)
 
 
 class EmbeddingHead(nn.Module):
@@ -105,8 +103,7 @@ class EmbeddingHead(nn.Module):
     def pad_channels(self) -> None:
         """Nothing to pad: its layers are small."""
 
-    def forward(self, signal: Tensor, lengths: Tensor | None = None, bands: None = None) -> Tensor:
-        """bands: of spectrograms, which it has none of."""
+    def forward(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.classify(*self.extract_features(signal, lengths))
 
     def extract_features(self, signal: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, None]:

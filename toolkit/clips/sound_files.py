@@ -367,16 +367,13 @@ def _survey(file: BinaryIO) -> Layout:
     magic = source.at(0, 4)
     if magic[:3] == b"ID3":
         magic = source.at(source.end_of_id3(0), 4)
-    scan, is_mpeg = SURVEYS.get(magic), begins_as_mpeg(source)
-    if not layout.foreign and (scan is None or magic == b"OggS") and not is_mpeg:
-        suffix = Path(os.fsdecode(file.name)).suffix.lower()
-        is_known = _is_known(file.name)
-        if not is_known and suffix in FOREIGN_SUFFIXES:
+    scan = SURVEYS.get(magic)
+    if not layout.foreign and scan in (None, survey_ogg):  # Ogg holds other codecs, too
+        suffix, is_mpeg = Path(os.fsdecode(file.name)).suffix.lower(), begins_as_mpeg(source)
+        if not is_mpeg and suffix in FOREIGN_SUFFIXES and not _is_known(file.name):
             layout.foreign = f"perhaps a {suffix} file"
-        elif not is_known and scan is None:
+        elif scan is None and (is_mpeg or not _is_known(file.name)):
             scan = survey_mpeg
-    elif not layout.foreign and scan is None:
-        scan = survey_mpeg
     if scan is not None:
         scan(source, layout)
     return layout

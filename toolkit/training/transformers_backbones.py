@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def load_transformer(folder: Path, device: torch.device) -> _Transformer:
     return made(model.eval().to(device), extractor, device)
 
 
-class _Transformer:
+class _Transformer(ABC):
     """What a Backbone is, with what its windows pass first: the folder's feature extractor, on the CPU."""
 
     def __init__(self, model: nn.Module, extractor: Any, device: torch.device):
@@ -79,17 +80,18 @@ class _Transformer:
         self.sample_rate = int(extractor.sampling_rate)
         self.window = self.hop = self._longest()
 
+    @abstractmethod
     def _longest(self) -> int:
         """Samples of a window."""
-        raise NotImplementedError
 
     def _extracted(self, windows: Sequence[Tensor]) -> dict[str, Tensor]:
         arrays = [window.cpu().numpy() for window in windows]
         found = self.extractor(arrays, sampling_rate=self.sample_rate, return_tensors="pt")
         return {name: values.to(self.device) for name, values in found.items()}
 
+    @abstractmethod
     def embed(self, windows: Sequence[Tensor]) -> Tensor:
-        raise NotImplementedError
+        """See toolkit.training.backbones.Backbone."""
 
 
 class _Ast(_Transformer):
