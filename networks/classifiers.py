@@ -6,7 +6,7 @@ logits = build_classifier(config)(signal, lengths)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
@@ -116,6 +116,11 @@ class NetworkConfig:
         blocks = range(self.num_conv_blocks)
         return [int(self.growth_rate**k * self.conv_base_depth) for k in blocks]
 
+    @property
+    def supervised_depths(self) -> list[int]:
+        """Those of the blocks that feed the head."""
+        return self.depths[self.start_deep_supervision_on :]
+
 
 class Classifier(nn.Module):
     """Front end, convolutional blocks, deep supervision and head, as NetworkConfig says.
@@ -140,7 +145,7 @@ class Classifier(nn.Module):
         self.blocks = nn.ModuleList(
             ConvBlock(dims, d_in, d_out) for d_in, d_out in zip([depth_in, *depths[:-1]], depths, strict=True)
         )
-        supervised = depths[config.start_deep_supervision_on :]
+        supervised = config.supervised_depths
         if config.aggregation_type == "max":
             self.aggregations = nn.ModuleList(GlobalMaxPool(depth) for depth in supervised)
             width = sum(supervised)
@@ -148,14 +153,7 @@ class Classifier(nn.Module):
             factors = [2**k if config.pool_before_rnn else 1 for k in reversed(range(len(supervised)))]
             self.aggregations = nn.ModuleList(map(RecurrentPool, supervised, factors))
             width = 2 * RecurrentPool.HIDDEN * len(supervised)
-        self.head = nn.Sequential(
-            BatchNorm1d(width),
-            nn.Linear(width, width),
-            BatchNorm1d(width),
-            nn.PReLU(width),
-            nn.Dropout(config.output_dropout),
-            nn.Linear(width, config.n_classes),
-        )
+        self.head = head_of(width, config.n_classes, config.output_dropout)
 
     @property
     def front_end_key(self) -> tuple[str, int]:
@@ -199,29 +197,40 @@ class Classifier(nn.Module):
 
     def classify(self, features: Tensor, n_frames: Tensor | None) -> Tensor:
         """Logits (batch, classes) of what extract_features returned."""
-        mask = None
-        if n_frames is not None:
-            n_frames = n_frames.cpu()
-            mask = frame_mask(n_frames, features)
-        return self.classify_masked(features, mask, n_frames)
+        return self.classify_masked(features, *masked(features, n_frames))
 
     def classify_masked(self, features: Tensor, mask: Tensor | None, n_frames: Tensor | None) -> Tensor:
         """classify without a word to or from the CPU, but for `rnn`, which asks it for n_frames.
 
         mask: (batch, 1, frames) as frame_mask gives it; None: all frames are full.
         """
+        vectors = self.through_blocks(features, mask, n_frames, self.aggregations)
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 would tie close scores
+            return self.head(torch.cat(vectors, dim=1).to(self.head[1].weight.dtype))
+
+    def through_blocks(
+        self,
+        features: Tensor,
+        mask: Tensor | None,
+        n_frames: Tensor | None,
+        takes: Sequence[Callable[[Tensor, Tensor | None, Tensor | None], Tensor]],
+    ) -> list[Tensor]:
+        """What takes[i](map, mask, n_frames) makes of the map of the i-th block that feeds the head.
+
+        A map is (batch, channels, [features,] frames), its channels perhaps padded; mask as frame_mask gives
+        it, None: all frames are full.
+        """
         x = self._input_map(features)
         if mask is not None:
             mask = mask.view(len(mask), *[1] * (x.dim() - 2), -1)  # (batch, 1, [1,] frames)
-        vectors = []
+        taken = []
         for index, block in enumerate(self.blocks):
             x, mask = block(x, mask)
             n_frames = None if n_frames is None else n_frames // 2
-            aggregation = index - self.config.start_deep_supervision_on
-            if aggregation >= 0:
-                vectors.append(self.aggregations[aggregation](x, mask, n_frames))
-        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would tie close scores
-            return self.head(torch.cat(vectors, dim=1).to(self.head[1].weight.dtype))
+            place = index - self.config.start_deep_supervision_on
+            if place >= 0:
+                taken.append(takes[place](x, mask, n_frames))
+        return taken
 
     def _input_map(self, features: Tensor) -> Tensor:
         """(batch, channels, [features,] frames) that block 0 takes, with zeros in channels that only pad."""
@@ -235,6 +244,26 @@ class Classifier(nn.Module):
             of_one = parts[0][:, :1]
             parts.append(of_one.new_zeros(()).expand(len(of_one), n_padding, *of_one.shape[2:]))
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+def masked(features: Tensor, n_frames: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """The mask of features (batch, features, frames), and n_frames on the CPU; None where all are full."""
+    if n_frames is None:
+        return None, None
+    n_frames = n_frames.cpu()
+    return frame_mask(n_frames, features), n_frames
+
+
+def head_of(width: int, n_outputs: int, dropout: float) -> nn.Sequential:
+    """BN - Linear - BN - PReLU - Dropout - Linear."""
+    return nn.Sequential(
+        BatchNorm1d(width),
+        nn.Linear(width, width),
+        BatchNorm1d(width),
+        nn.PReLU(width),
+        nn.Dropout(dropout),
+        nn.Linear(width, n_outputs),
+    )
 
 
 def extend_short_clips(

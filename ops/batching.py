@@ -55,6 +55,21 @@ class TrainingBatches:
         return self.n_batches - self.first_batch
 
 
+class PairedBatches(TrainingBatches):
+    """Batches of two views of each clip, one behind the other: each epoch's are drawn as two epochs' samples.
+
+    Those of epoch e have the keys (2 e, index) and (2 e + 1, index); batch_size counts clips.
+    """
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in super().__iter__():
+            yield [(2 * epoch + view, index) for epoch, index in batch for view in (0, 1)]
+
+    def size(self, batch: int) -> int:
+        """Views of a batch of the epoch, over all ranks."""
+        return 2 * super().size(batch)
+
+
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of indices, longest clips first, so that clips of similar length share a batch.
 

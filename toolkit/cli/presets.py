@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ops.errors import DataError
@@ -53,18 +53,21 @@ WHAT_FOR = {
 # What a preset has otherwise for the networks of a kind.
 OF_KIND: dict[str, dict[str, Any]] = {"1d": {"features": "stft_256_128"}}
 # Settings of an experiment that are the machine's, or another experiment's weights.
-NOT_TAKEN = {"amp", "compile", "graphs", "init_from", "kind", "n_classes"}
+NOT_TAKEN = {"amp", "compile", "graphs", "init_from", "kind", "n_classes", "pretraining"}
 
 
-def add_preset_flags(parser: Parser, kind: str | None) -> None:
-    """--preset, for networks that take waveforms, and --like; in --help what they are for."""
+def add_preset_flags(parser: Parser, kind: str | None, what: str = "network and schedule") -> None:
+    """--preset, for networks that take waveforms, and --like; in --help what they are for.
+
+    what: of a preset's settings counts, see take_defaults.
+    """
     group = parser.add_argument_group("preset").add_mutually_exclusive_group()
     told = "; ".join(f"{name}: {what}" for name, what in WHAT_FOR.items())
     if kind != "embedding":
         group.add_argument(
             "--preset",
             choices=list(PRESETS),
-            help=f"network and schedule, where no flag says otherwise; {told}",
+            help=f"{what}, where no flag says otherwise; {told}",
         )
     group.add_argument(
         "--like",
@@ -73,11 +76,14 @@ def add_preset_flags(parser: Parser, kind: str | None) -> None:
     )
 
 
-def take_defaults(parser: Parser, argv: Sequence[str], kind: str | None) -> str:
+def take_defaults(
+    parser: Parser, argv: Sequence[str], kind: str | None, only: Collection[str] | None = None
+) -> str:
     """Makes what --preset or --like says the defaults of the flags; returns it in words for the log, or "".
 
     Args:
         kind: of the networks that the script trains; None: that of --network.
+        only: the settings that count, by name; None: all.
     """
     ahead = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for name in ("--preset", "--like", "--network"):
@@ -93,6 +99,8 @@ def take_defaults(parser: Parser, argv: Sequence[str], kind: str | None) -> str:
         values, source = _settings_of(parser, given.like, kind or given.network), f"like {given.like}"
     else:
         return ""
+    if only is not None:
+        values = {name: value for name, value in values.items() if name in only}
     told = f"{source}: {shlex.join(_spelled(parser, values))}; flags given as well count first"
     parser.take(values)
     return told

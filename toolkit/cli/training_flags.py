@@ -115,6 +115,19 @@ def add_run_flags(
     add_flags(groups["network"], network_type, kind=kind)
     add_flags({**groups, "": groups["optimisation"]}, TrainConfig, kind=kind)
     group = groups["run"]
+    add_experiment_flags(group, label, one_run)
+    what = "experiment of the same network and folds, or of pretraining, whose models the folds start from"
+    group.add_argument("--init_from", help=what)
+    reports = ("log_interval", "save_every")
+    add_flags(group, Runtime, reports)
+    others = [field.name for field in dataclasses.fields(Runtime) if field.name not in reports]
+    add_runtime_flags(groups["machine"], others, kind)
+    if kind != "embedding":
+        parser.offer("--preset NAME", PRESETS["published"])
+
+
+def add_experiment_flags(group: Any, label: str, one_run: bool = True) -> None:
+    """--label and, of one_run, where it goes and whether it may be there already; see add_run_flags."""
     group.add_argument("--label", type=_label, default=label, help="start of the experiment's name")
     if one_run:
         group.add_argument("--experiments_dir", default="experiments", help="folder of all experiments")
@@ -124,16 +137,6 @@ def add_run_flags(
             help="continue or join the experiment of these flags; "
             "clips, labels, folds and sounds are compared",
         )
-        group.add_argument(
-            "--init_from",
-            help="experiment of the same network and folds whose best models the folds start from",
-        )
-    reports = ("log_interval", "save_every")
-    add_flags(group, Runtime, reports)
-    others = [field.name for field in dataclasses.fields(Runtime) if field.name not in reports]
-    add_runtime_flags(groups["machine"], others, kind)
-    if kind != "embedding":
-        parser.offer("--preset NAME", PRESETS["published"])
 
 
 def add_runtime_flags(
@@ -165,12 +168,7 @@ def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type
     """Ends in parser.error where flags of a run do not go together; without --folds all are meant."""
     if args.folds is None:
         args.folds = list(range(args.n_folds))
-    try:
-        network_type(**network_section(args, network_type, kind, n_classes=1))
-        SubmissionConfig(**values_of(args, SubmissionConfig))
-        DataConfig(**values_of(args, DataConfig, classes=[]))
-    except ValueError as error:
-        parser.error(str(error))
+    check_sections(parser, args, network_type, kind)
     if args.soft_labels and args.loss == "focal":
         parser.error("--soft_labels goes with the losses lsep, zlpr and bce, not with focal")
     outside = [fold for fold in args.folds if fold >= args.n_folds]
@@ -181,16 +179,33 @@ def check_run_flags(parser: Parser, args: argparse.Namespace, network_type: type
     if len(set(args.folds)) != len(args.folds):
         parser.error(f"--folds: expected each fold once, got {' '.join(map(str, args.folds))}")
     started = processes.launch()
-    if started and args.parallel == "batches" and args.batch_size < started.world_size:
-        parser.error(
-            f"--batch_size: expected at least a clip for each of the {started.world_size} processes, got "
-            f"{args.batch_size}"
-        )
+    if args.parallel == "batches":
+        check_batch_size(parser, args)
     if getattr(args, "graphs", False):
         _check_graphs(parser, args, started is not None and started.world_size > 1)
     missing = missing_effects_engine(args.effects) if getattr(args, "p_aug", 0) > 0 else None
     if missing:
         parser.error(missing)
+
+
+def check_sections(parser: Parser, args: argparse.Namespace, network_type: type, kind: str) -> None:
+    """Ends in parser.error where the flags of the network, or those of the clips, do not go together."""
+    try:
+        network_type(**network_section(args, network_type, kind, n_classes=1))
+        SubmissionConfig(**values_of(args, SubmissionConfig))
+        DataConfig(**values_of(args, DataConfig, classes=[]))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def check_batch_size(parser: Parser, args: argparse.Namespace) -> None:
+    """Ends in parser.error where processes that share batches would get no clip."""
+    started = processes.launch()
+    if started and args.batch_size < started.world_size:
+        parser.error(
+            f"--batch_size: expected at least a clip for each of the {started.world_size} processes, got "
+            f"{args.batch_size}"
+        )
 
 
 def _check_graphs(parser: Parser, args: argparse.Namespace, has_company: bool) -> None:

@@ -192,14 +192,14 @@ def advise_cache(clips: Sequence[Clip], runtime: Runtime) -> None:
 
 
 def training_loader(
-    dataset: TrainingDataset, batch_size: int, runtime: Runtime
+    dataset: TrainingDataset, batch_size: int, runtime: Runtime, kind: type[TrainingBatches] = TrainingBatches
 ) -> tuple[BatchLoader, TrainingBatches]:
-    """The loader of shuffled, augmented segments and the batches that set_epoch goes to.
+    """The loader of shuffled, augmented segments and the batches that set_epoch goes to, of a kind.
 
     batch_size counts the clips of all processes; the loader gives this process's.
     """
     segments, own = dataset.segments, (processes.rank(), processes.world_size())
-    batches = TrainingBatches(len(dataset), batch_size, segments.seed, segments.fold, *own)
+    batches = kind(len(dataset), batch_size, segments.seed, segments.fold, *own)
     collate = collate_draws if dataset.on_device else pad_collate
     return make_loader(dataset, batches, runtime, persistent=True, collate=collate), batches
 

@@ -167,7 +167,7 @@ class RoundsConfig:
         if number == 0:
             curated_only = {"noisy_train_df": None, "noisy_train_data_dir": None}
             data = replace(data, **curated_only, share_noisy=False, cross_fit_noisy=False)
-            return replace(self.run, data=data, label=label)
+            return replace(self.run, data=data, train=replace(train, init_from=init_from), label=label)
         tables = data.train_df, self.noisy_df, directory.table(number)
         n_curated, *counts = (self.n_drawn(len(read_table(table, ["fname"]))) for table in tables)
         if data.holdout_size:

@@ -80,7 +80,7 @@ class RoundsJob:
         if number:
             self._relabel(number, earlier)
         console.note(f"round {number}: training")
-        plan, directory, init_from = self.plan, self.directory, None
+        plan, directory, init_from = self.plan, self.directory, self.plan.run.train.init_from
         if plan.warm_start and number:
             experiment = directory.as_begun.experiments / earlier[-1].directory.name
             init_from = warm_start.describe(str(experiment), plan.folds)

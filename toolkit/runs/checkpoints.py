@@ -84,11 +84,16 @@ def _difference(found: Any, expected: list[str]) -> str:
     return f"{name!r} in the place of {other!r} (class {place})"
 
 
-def load_weights(model: torch.nn.Module, path: str | Path, config: RunConfig | None = None) -> dict[str, Any]:
-    """Loads a checkpoint's weights into the model; returns the checkpoint. config as in load_checkpoint."""
+def load_weights(
+    model: torch.nn.Module, path: str | Path, config: RunConfig | None = None, partly: bool = False
+) -> dict[str, Any]:
+    """Loads a checkpoint's weights into the model; returns the checkpoint. config as in load_checkpoint.
+
+    partly: weights that the checkpoint lacks stay as they are.
+    """
     content = load_checkpoint(path, config)
     try:
-        model.load_state_dict(content["model"])
+        model.load_state_dict({**model.state_dict(), **content["model"]} if partly else content["model"])
     except (RuntimeError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: its weights do not fit the network of this experiment's config.json "

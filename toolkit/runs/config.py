@@ -19,6 +19,7 @@ from ops.errors import DataError
 from ops.optimization import GRAMMAR as SCHEDULER_GRAMMAR
 from ops.optimization import OPTIMIZERS, parse_scheduler
 from ops.samples import DEFAULT_EFFECTS, EFFECTS_ENGINES, MIXUPS
+from toolkit.runs.objectives import Pretraining
 from toolkit.system.files import read_json
 from toolkit.system.options import WAVEFORM_KINDS, before, option, section_from_json
 
@@ -213,6 +214,7 @@ class TrainConfig:
     compile: bool = False
     graphs: bool = False
     init_from: InitFrom | None = None
+    pretraining: Pretraining | None = None  # of pretrain.py alone: no labels, one network for all folds
 
     @property
     def without_idle(self) -> TrainConfig:

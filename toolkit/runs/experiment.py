@@ -138,12 +138,23 @@ class Experiment:
     def n_folds(self) -> int:
         return self.config.data.n_folds
 
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether pretrain.py made it: one network, in the place of fold 0's, and no predictions."""
+        return self.config.train.pretraining is not None
+
     def path(self, *parts: str) -> Path:
         return self.directory.joinpath(*parts)
 
     def checkpoint(self, fold: int, name: str) -> Path:
         """checkpoints/fold_<k>/<name>.pth"""
         return self.path("checkpoints", f"fold_{fold}", f"{name}.pth")
+
+    def start_of(self, fold: int) -> Path:
+        """The weights that a fold of another run starts from, see toolkit.training.warm_start."""
+        return (
+            self.checkpoint(0, "final_model") if self.is_pretraining else self.checkpoint(fold, "best_model")
+        )
 
     def predictions(self, name: str) -> Path:
         """predictions/<name>.csv"""
@@ -207,6 +218,11 @@ class Experiment:
     def trained_folds(self) -> list[int]:
         """The folds whose training has ended; DataError where there is none, a warning where some lack."""
         trained = list(self.fold_results())
+        if self.is_pretraining:
+            raise DataError(
+                f"{self.directory}: expected networks that tell classes, found one pretrained without "
+                "labels; train from it (--init_from) and give that experiment"
+            )
         if not trained:
             raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
         if len(trained) < self.n_folds and processes.is_main():

@@ -106,6 +106,11 @@ class FoldSummaries:
         self.train.flush()
         self.valid.flush()
 
+    def probe(self, step: int, lwlrap: float) -> None:
+        """lwlrap of a linear probe of pretrained features."""
+        self.valid.scalar("probe_lwlrap", lwlrap, step)
+        self.valid.flush()
+
     def spectrograms(self, features: np.ndarray, n_frames: list[int], fnames: list[str]) -> None:
         """Pictures of the first log spectrograms of a batch (batch, features, frames)."""
         frequencies_hz, seconds_per_frame = self.spec.frequencies_hz, self.spec.hop / SAMPLE_RATE
@@ -124,7 +129,7 @@ class NoSummaries:
     def _ignore(self, *_: object) -> None:
         pass
 
-    training_step = validation = spectrograms = close = _ignore
+    training_step = validation = probe = spectrograms = close = _ignore
 
 
 def write_hparams(directory: Path, settings: dict[str, Any], metrics: dict[str, float], n_folds: int) -> None:

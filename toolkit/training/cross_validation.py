@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
 from toolkit.runs.experiment import Experiment
 from toolkit.runs.predictions import Predictions, average, read_predictions, write_predictions
-from toolkit.runs.records import begin, folds_that_see, merge_seen, seen_noisy_clips
+from toolkit.runs.records import SeenBy, begin, folds_that_see, merge_seen, seen_noisy_clips
 from toolkit.runs.summaries import write_hparams
 from toolkit.system import console, processes
 from toolkit.system.interruption import StopRequest
@@ -75,20 +75,13 @@ def train_folds(
     seen = folds_that_see(splits)
     if config.train.init_from:
         earlier = warm_start.check(config, splits, session.folds)
-        seen = merge_seen(seen, seen_noisy_clips(earlier))
-
-    def start() -> Experiment:
-        elsewhere = Experiment.nearest_to(config, where) if resume else None
-        if elsewhere:
-            console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
-        experiment = Experiment.start(config, where, resume)
-        experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
-        for note in session.notes:
-            experiment.log(note)
-        begin(experiment, splits, seen, session.argv, runtime.device)
-        return experiment
-
-    experiment = processes.from_main(start)
+        if earlier.is_pretraining:  # of what it saw it learned no label
+            note = f"starts from {earlier.directory}, pretrained without labels: every fold from its blocks, "
+            note += "and with a new head"
+            session = replace(session, notes=[*session.notes, note])
+        else:
+            seen = merge_seen(seen, seen_noisy_clips(earlier))
+    experiment = start_experiment(config, session, splits, seen, runtime)
     apart = runtime.parallel == "folds"
     own = session.folds[processes.rank() :: processes.world_size()] if apart else session.folds
     with processes.alone() if apart else nullcontext():
@@ -100,6 +93,26 @@ def train_folds(
         tools = FittingTools(build_network, runtime, stop)
         processes.from_main(lambda: _summarise(splits, experiment, session, tools, elsewhere))
     return experiment
+
+
+def start_experiment(
+    config: RunConfig, session: Session, splits: Splits, seen: SeenBy, runtime: Runtime
+) -> Experiment:
+    """The experiment of a session, begun or gone on with; seen: see toolkit.runs.records.begin."""
+    where = session.experiments_dir
+
+    def start() -> Experiment:
+        elsewhere = Experiment.nearest_to(config, where) if session.resume else None
+        if elsewhere:
+            console.warn(f"--resume: nothing to continue, a new experiment begins; {elsewhere}")
+        experiment = Experiment.start(config, where, session.resume)
+        experiment.log(f"experiment {experiment.directory}, device {runtime.device}{_company(runtime)}")
+        for note in session.notes:
+            experiment.log(note)
+        begin(experiment, splits, seen, session.argv, runtime.device)
+        return experiment
+
+    return processes.from_main(start)
 
 
 def _company(runtime: Runtime) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ops.batch_augmentation import to_device
 from ops.batching import TrainingBatches
@@ -56,7 +56,8 @@ BuildNetwork = Callable[[dict[str, Any]], nn.Module]  # the config's section net
 class FoldJob:
     """What training a fold needs beside its number.
 
-    model: on its device. stop: looked at wherever the state is whole.
+    number: 0 of pretraining, which has no folds. model: on its device. stop: looked at wherever the state is
+    whole.
     """
 
     number: int
@@ -69,6 +70,11 @@ class FoldJob:
     @property
     def clips(self):
         return self.splits.folds[self.number]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "pretraining" if self.experiment.is_pretraining else f"fold {self.number}"
 
 
 def run_fold(
@@ -99,7 +105,7 @@ def run_fold(
         model.standardise(torch.from_numpy(embeddings))
     if config.train.init_from:
         earlier = Experiment.load(config.train.init_from.experiment)
-        load_weights(model, earlier.checkpoint(fold, "best_model"), earlier.config)
+        load_weights(model, earlier.start_of(fold), earlier.config, partly=earlier.is_pretraining)
     model.to(runtime.device)
     accelerate(model, runtime)
     job = FoldJob(fold, model, experiment, splits, runtime, stop)
@@ -133,38 +139,38 @@ class DeviceBatches:
             yield to_device(batch, self.device)
 
 
-class _FoldTraining:
-    """The epochs of a fold, from last.pth on where there is one.
+class Epochs:
+    """The epochs of a job, from last.pth on where there is one; run_epoch is each kind of training's own.
 
-    Files are written in the background, one after the other: best_model, then the epoch's row of the
-    history, then last.pth. So a run that was killed finds what it would have found a moment earlier.
+    Files are written in the background, one after the other: models, then the epoch's row of the history,
+    then last.pth. So a run that was killed finds what it would have found a moment earlier.
+
+    Args:
+        loss_fn, has_classes: see Recipe.
     """
 
-    def __init__(self, job: FoldJob):
-        self.job, config, runtime = job, job.experiment.config, job.runtime
+    def __init__(
+        self, job: FoldJob, batches: DeviceBatches, loss_fn: Callable[..., Tensor], has_classes: bool = True
+    ):
+        self.job, self.batches, config, runtime = job, batches, job.experiment.config, job.runtime
         self.train = train = config.train
-        self.batches = DeviceBatches(*_training_batches(job), runtime.device)
-        n_batches = self.batches.order.n_batches
+        n_batches = batches.order.n_batches
         steps_per_epoch = math.ceil(n_batches / train.accumulation_steps)
         rates = learning_rates(train.scheduler, steps_per_epoch * train.epochs, steps_per_epoch, train.lr)
-        loss_fn = LOSSES[train.loss]
         self.trainer = Trainer(
             job.model,
             make_optimizer(train.optimizer, job.model.parameters(), train.lr, train.weight_decay),
-            Recipe(loss_fn, rates, train.accumulation_steps, train.seed + job.number),
+            Recipe(loss_fn, rates, train.accumulation_steps, train.seed + job.number, has_classes),
             runtime.device,
             job.stop,
         )
         self._resume()
-        n_classes = len(job.splits.classes)
-        self.evaluator = Evaluator([job.model], n_classes, runtime.device, loss_fn, job.stop)
-        self.to_validate = portion_of(job.clips.validation, train.batch_size, runtime, persistent=True)
-        self.to_refresh = refreshing_loader(job.clips.training, config, job.number, runtime)
         self.background, self.summaries = Background(), NoSummaries()
         if processes.is_main():
             progress = self.trainer.progress
             from_step = progress.epoch * n_batches + progress.batch
             self.summaries = FoldSummaries(job.experiment.summaries(job.number), config.features, from_step)
+        self.reports = Later(self.summaries, self.background)
 
     def _resume(self) -> None:
         job, config = self.job, self.job.experiment.config
@@ -175,21 +181,21 @@ class _FoldTraining:
             self._note_saved()
             progress = self.trainer.progress
             where = f"epoch {progress.epoch}, batch {progress.batch}"
-            job.experiment.log(f"fold {job.number}: resumed at {where}")
+            job.experiment.log(f"{job.name}: resumed at {where}")
 
     def run(self) -> int:
         """Trains until the last epoch; returns the best one."""
         job, progress = self.job, self.trainer.progress
         try:
             while progress.epoch < self.train.epochs:
-                self._run_epoch()
+                self.run_epoch()
             self.background.flush()
         except Interrupted:
             if self.trainer.is_whole:  # not forced in the midst of a batch
                 self._save_last()
                 self.background.flush()
                 job.experiment.log(
-                    f"fold {job.number}: interrupted in epoch {progress.epoch}, batch {progress.batch}"
+                    f"{job.name}: interrupted in epoch {progress.epoch}, batch {progress.batch}"
                 )
             processes.wait_until_saved(GRACE_SECONDS)
             raise
@@ -198,13 +204,17 @@ class _FoldTraining:
             self.summaries.close()
         return progress.best_epoch
 
-    def _run_epoch(self) -> None:
-        job, trainer, progress = self.job, self.trainer, self.trainer.progress
-        epoch, started = progress.epoch, time.monotonic()
-        name = f"fold {job.number} epoch {epoch}"
-        summaries = Later(self.summaries, self.background)
-        train_loss, train_lwlrap = trainer.train_epoch(
-            self.batches, job.runtime.log_interval, summaries, f"{name} training"
+    def run_epoch(self) -> None:
+        raise NotImplementedError
+
+    def train_epoch(self) -> tuple[float, float]:
+        """The current epoch's mean loss and lwlrap; nothing is left to be written afterwards."""
+        job, epoch = self.job, self.trainer.progress.epoch
+        found = self.trainer.train_epoch(
+            self.batches,
+            job.runtime.log_interval,
+            self.reports,
+            f"{job.name} epoch {epoch} training",
         )
         failure = getattr(job.model.classify, "failure", "")
         if failure:
@@ -212,14 +222,59 @@ class _FoldTraining:
                 f"--graphs: no CUDA graph could be recorded ({failure}); training goes on without"
             )
         self.background.flush()  # of the epoch before: at most one state waits to be written
+        return found
+
+    def end_epoch(self, result: EpochResult, report: str) -> None:
+        """Writes the epoch's row of the history, the state and a line of the log, in this order."""
+        experiment, progress = self.job.experiment, self.trainer.progress
+        if processes.is_main():
+            self.background.submit(record_epoch, experiment.history(self.job.number), result)
+        progress.epoch, progress.batch = result.epoch + 1, 0
+        self._save_last()  # last of all: a run killed before it repeats the epoch
+        # Of what is saved: a log that names an epoch tells that it is not to be trained again.
+        self.background.submit(experiment.log, report)
+
+    def _save_last(self) -> None:
+        self.save("last", **self.trainer.state())
+        self._note_saved()
+
+    def save(self, name: str, **content: Any) -> None:
+        """Writes a checkpoint in the background, with the network's settings and the classes."""
+        if processes.is_main():
+            experiment = self.job.experiment
+            content = {"network": experiment.config.network, "classes": self.job.splits.classes, **content}
+            path = experiment.checkpoint(self.job.number, name)
+            self.background.submit(save_checkpoint, path, snapshot(content))
+
+    def _note_saved(self) -> None:
+        path = self.job.experiment.checkpoint(self.job.number, "last")
+        self.trainer.last_saved = f"the last good state is in {path}; "
+
+
+class _FoldTraining(Epochs):
+    """The epochs of a fold: of each the best model so far is kept, by validation."""
+
+    def __init__(self, job: FoldJob):
+        config, runtime = job.experiment.config, job.runtime
+        loss_fn = LOSSES[config.train.loss]
+        super().__init__(job, DeviceBatches(*_training_batches(job), runtime.device), loss_fn)
+        n_classes, batch_size = len(job.splits.classes), config.train.batch_size
+        self.evaluator = Evaluator([job.model], n_classes, runtime.device, loss_fn, job.stop)
+        self.to_validate = portion_of(job.clips.validation, batch_size, runtime, persistent=True)
+        self.to_refresh = refreshing_loader(job.clips.training, config, job.number, runtime)
+
+    def run_epoch(self) -> None:
+        job, trainer, progress = self.job, self.trainer, self.trainer.progress
+        epoch, started = progress.epoch, time.monotonic()
+        train_loss, train_lwlrap = self.train_epoch()
         self.to_validate.loader.start()
         refresh_head(job.model, self.to_refresh, job.runtime.device, job.stop)
         if epoch + 1 < self.train.epochs:
             self.batches.start(epoch + 1)
-        evaluation = self.evaluator.score_together(self.to_validate, f"{name} validation")
+        evaluation = self.evaluator.score_together(self.to_validate, f"{job.name} epoch {epoch} validation")
         metric, per_class = self._validation_metrics(evaluation)
         step = (epoch + 1) * self.batches.order.n_batches
-        summaries.validation(step, evaluation.loss, metric, per_class, job.splits.classes)
+        self.reports.validation(step, evaluation.loss, metric, per_class, job.splits.classes)
         # A validation fold without labels has no metric: then the last epoch counts as the best.
         if not metric <= progress.best_metric:
             progress.best_metric = metric if math.isfinite(metric) else -math.inf
@@ -233,12 +288,7 @@ class _FoldTraining:
         result = EpochResult(
             epoch, train_loss, train_lwlrap, evaluation.loss, metric, trainer.learning_rate, seconds
         )
-        if processes.is_main():
-            self.background.submit(record_epoch, job.experiment.history(job.number), result)
-        progress.epoch, progress.batch = epoch + 1, 0
-        self._save_last()  # last of all: a run killed before it repeats the epoch
-        # Of what is saved: a log that names an epoch tells that it is not to be trained again.
-        self.background.submit(job.experiment.log, _report(job.number, result, progress.best_epoch == epoch))
+        self.end_epoch(result, _report(job.number, result, progress.best_epoch == epoch))
 
     def _validation_metrics(self, evaluation: Evaluation) -> tuple[float, np.ndarray]:
         """lwlrap, overall and by class, of the validation clips."""
@@ -252,22 +302,7 @@ class _FoldTraining:
         return validation_metrics(truth, evaluation.logits[0])
 
     def _save_model(self, name: str, **content: Any) -> None:
-        self._save(name, model=self.job.model.state_dict(), epoch=self.trainer.progress.epoch, **content)
-
-    def _save_last(self) -> None:
-        self._save("last", **self.trainer.state())
-        self._note_saved()
-
-    def _save(self, name: str, **content: Any) -> None:
-        if processes.is_main():
-            experiment = self.job.experiment
-            content = {"network": experiment.config.network, "classes": self.job.splits.classes, **content}
-            path = experiment.checkpoint(self.job.number, name)
-            self.background.submit(save_checkpoint, path, snapshot(content))
-
-    def _note_saved(self) -> None:
-        path = self.job.experiment.checkpoint(self.job.number, "last")
-        self.trainer.last_saved = f"the last good state is in {path}; "
+        self.save(name, model=self.job.model.state_dict(), epoch=self.trainer.progress.epoch, **content)
 
 
 def _training_batches(job: FoldJob) -> tuple[BatchLoader, TrainingBatches]:

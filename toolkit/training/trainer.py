@@ -54,12 +54,14 @@ class Recipe:
         accumulation_steps: batches whose gradients are averaged for one optimizer step; the last
             group of an epoch may be smaller.
         seed: of the dropout draws, which are a function of it and the epoch.
+        has_classes: whether outputs are scores of classes, by which lwlrap is counted.
     """
 
     loss_fn: Callable[..., Tensor]
     rates: np.ndarray
     accumulation_steps: int
     seed: int
+    has_classes: bool = True
 
 
 class Batches(Protocol):
@@ -174,7 +176,8 @@ class Trainer:
                     if len(pending) >= log_interval or progress.batch == order.n_batches or stopping:
                         self._settle(pending)
                         loss, score = self._running_metrics()
-                        bar.set_postfix(loss=f"{loss:.4f}", lwlrap=f"{score:.4f}")
+                        told = {"lwlrap": f"{score:.4f}"} if self.recipe.has_classes else {}
+                        bar.set_postfix(loss=f"{loss:.4f}", **told)
                         step = progress.epoch * order.n_batches + progress.batch
                         reports.training_step(step, loss, score, self.learning_rate)
                     self.is_whole = True
@@ -225,6 +228,8 @@ class Trainer:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.progress.step += 1
+        if not self.recipe.has_classes:
+            logits = labels = loss.new_zeros(n_own, 0)
         return loss.detach(), logits.detach().float(), labels, batch["fnames"]
 
     def _group_ended(self, n_done: int, n_batches: int) -> bool:
