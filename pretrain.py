@@ -81,6 +81,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     check_sections(parser, args, NetworkConfig, args.network)
     check_batch_size(parser, args)
+    if args.objective != "cpc" and args.steps != Pretraining.steps:
+        parser.error("--steps goes with --objective=cpc")
     args.pretraining = Pretraining(**values_of(args, Pretraining))
     args.notes = [preset] if preset else []
     args.runtime = runtime_of(parser, args)

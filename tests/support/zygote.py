@@ -25,6 +25,7 @@ import torch.distributed.distributed_c10d  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import predict_2d_cnn  # noqa: E402
+import pretrain  # noqa: E402
 import run_noisy_rounds  # noqa: E402
 import train_2d_cnn  # noqa: E402
 import train_embedding_head  # noqa: E402
@@ -36,6 +37,7 @@ from toolkit.training import trainer  # noqa: E402
 SCRIPTS = {
     "train_2d_cnn": train_2d_cnn,
     "predict_2d_cnn": predict_2d_cnn,
+    "pretrain": pretrain,
     "run_noisy_rounds": run_noisy_rounds,
     "train_embedding_head": train_embedding_head,
 }

@@ -102,6 +102,7 @@ def curated_review(experiment: Experiment, train_df: str, decisions: str | None)
     Clips without such a prediction (of a holdout, left out, or of a fold that is not finished) stay in the
     table and are not among the rows to choose from; a note tells how many.
     """
+    experiment.require_classes()
     clips = validated_clips(experiment, train_df)
     if clips is None:
         raise DataError(f"{experiment.directory}: expected a finished fold, found none; finish its training")

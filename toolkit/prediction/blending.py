@@ -22,6 +22,7 @@ def read_member(path: str | Path) -> Predictions:
     if not Path(path).is_dir():
         return read_predictions(path)
     experiment = Experiment.load(path)
+    experiment.require_classes()
     submission = experiment.predictions("submission")
     if not submission.exists():
         raise DataError(

@@ -148,6 +148,7 @@ def load_best_models(
     experiment: Experiment, build_network: Callable[[dict[str, Any]], nn.Module]
 ) -> dict[Path, nn.Module]:
     """The folds' best models by their checkpoints, in evaluation; DataError where a fold is not finished."""
+    experiment.require_classes()
     missing = sorted(set(range(experiment.n_folds)) - set(experiment.fold_results()))
     if missing:
         raise DataError(f"{experiment.directory}: folds {missing} are not finished; train them (--resume)")

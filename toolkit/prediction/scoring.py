@@ -98,6 +98,7 @@ class ToScore:
                 "give --truth_df to score a table"
             )
         experiment = Experiment.load(path)
+        experiment.require_classes()
         folds = list(experiment.fold_results())
         if not folds:
             raise DataError(f"{path}: expected a finished fold, found none; finish its training")

@@ -215,14 +215,18 @@ class Experiment:
         recorded = {fold: results.get(f"fold{fold}", {}) for fold in range(self.n_folds)}
         return {fold: found for fold, found in recorded.items() if "metric" in found}
 
-    def trained_folds(self) -> list[int]:
-        """The folds whose training has ended; DataError where there is none, a warning where some lack."""
-        trained = list(self.fold_results())
+    def require_classes(self) -> None:
+        """DataError where the experiment is one of pretraining, which scores no classes."""
         if self.is_pretraining:
             raise DataError(
                 f"{self.directory}: expected networks that tell classes, found one pretrained without "
                 "labels; train from it (--init_from) and give that experiment"
             )
+
+    def trained_folds(self) -> list[int]:
+        """The folds whose training has ended; DataError where there is none, a warning where some lack."""
+        self.require_classes()
+        trained = list(self.fold_results())
         if not trained:
             raise DataError(f"{self.directory}: expected a finished fold, found none; finish its training")
         if len(trained) < self.n_folds and processes.is_main():
