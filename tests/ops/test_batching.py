@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ops.batching import TrainingBatches, batches_by_length, pad_collate, rank_slice
+from ops.batching import PairedBatches, TrainingBatches, batches_by_length, pad_collate, rank_slice
 from ops.errors import DataError
 from ops.transforms import Sample
 
@@ -152,3 +152,15 @@ def test_ranks_share_each_batch_of_a_single_process():
     for number, (all_keys, *parts) in enumerate(zip(whole, *ranks, strict=True)):
         assert parts[0] + parts[1] == all_keys
         assert ranks[0].size(number) == len(all_keys)
+
+
+def test_pairs_are_the_clips_of_single_batches_twice_with_keys_of_their_own():
+    plain = batches_of(3, n_clips=7)
+    pairs = PairedBatches(7, 6, seed=1, fold=0)
+    pairs.set_epoch(3)
+    for batch, singles in zip(pairs, plain, strict=True):
+        assert batch == [(epoch, index) for _, index in singles for epoch in (6, 7)]
+    assert [pairs.size(0), pairs.size(1)] == [12, 2] and pairs.n_batches == 2
+    own = PairedBatches(7, 6, seed=1, fold=0, rank=1, n_ranks=2)
+    own.set_epoch(3, first_batch=1)
+    assert list(own) == [[]]  # the last clip's views both go to rank 0
