@@ -97,10 +97,11 @@ def table(methods: tuple[str, ...], found: dict[tuple, dict]) -> list[list[str]]
         others = {key: found["nothing", *key] for key in results if ("nothing", *key) in found}
         gains = np.array([results[key]["lwlrap"] - other["lwlrap"] for key, other in others.items()])
         mean, margin = claims.interval(gains) if len(gains) else (math.nan, math.nan)
+        gain = "-" if method == "nothing" else f"{mean:+.3f} +- {margin:.3f}"
         score = np.mean([result["lwlrap"] for result in results.values()]) if results else math.nan
         probes = [result["probe_lwlrap"] for result in results.values() if result.get("probe_lwlrap")]
         probed = f"{np.mean(probes):.3f}" if probes else "-"
-        rows.append([method, f"{score:.3f}", f"{mean:+.3f} +- {margin:.3f}", str(len(gains)), probed])
+        rows.append([method, f"{score:.3f}", gain, str(len(gains)), probed])
     return rows
 
 

@@ -8,7 +8,7 @@ import pretraining
 
 def test_methods_are_paired_and_trained_once(benchmark_flags, tiny, tmp_path, capsys):
     csv = tmp_path / "results.csv"
-    flags = [*benchmark_flags, "--pretraining_epochs=1", f"--results_csv={csv}"]
+    flags = [*benchmark_flags, "--pretraining_epochs=1", "--curated_epochs=1", f"--results_csv={csv}"]
     methods = ["nothing", "contrastive", "warm_up"]
     pretraining.main([*flags, "--methods", *methods])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[-3:]]
