@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--mode",
         required=True,
         type=parsed_by(parse_mode),
-        help=f"<strategy>_<parameter>, see docs/rounds.md: {', '.join(STRATEGIES)}",
+        help=f"<strategy>_<parameter>, or given alone, see docs/rounds.md: {', '.join(STRATEGIES)}",
     )
     parser.add_argument(
         "--calibrate",

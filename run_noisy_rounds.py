@@ -61,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         required=True,
         nargs="+",
         type=parsed_by(parse_mode),
-        help=f"a mode for each round, <strategy>_<parameter>: {', '.join(STRATEGIES)}",
+        help=f"a mode for each round, <strategy>_<parameter>, or given alone: {', '.join(STRATEGIES)}",
     )
     group.add_argument("--rounds_dir", required=True, help="folder of all that the rounds make")
     group.add_argument(

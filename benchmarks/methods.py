@@ -36,6 +36,9 @@ METHODS = {
         rounds=("scoring_{0.3}", "scoring_{0.6}", "relabelall-replacenan_1.2"), flags=PUBLISHED
     ),
     "ours": Method(rounds=OURS, flags=OUR_FLAGS),
+    # A second network before the first choice: cross-fitted on all labels as they are.
+    "given_first": Method(rounds=("given", *OURS[-2:]), flags=OUR_FLAGS),
+    "given_and_trust": Method(rounds=("given", "trust-soft_0.3", *OURS[-2:]), flags=OUR_FLAGS),
     "oracle": Method("truth", flags=SHARED),
     **{f"{name}_x2": Method(blend_of=name) for name in ("curated", "all", "published", "oracle")},
     # One network of ours, whose last rounds leave each fold a share of the clips to score.

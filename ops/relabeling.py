@@ -1,8 +1,8 @@
 """Relabeling strategies: labels and probabilities of noisy clips -> clips kept and their labels.
 
-`--mode <strategy>_<parameter>`; STRATEGIES lists them. All take and give arrays, rows in any order:
-permuting the rows permutes the result, but that correction of a large table fits its few numbers on a choice
-of rows. The first five are those of the published solution.
+`--mode <strategy>_<parameter>`, or `--mode given`; STRATEGIES lists them. All take and give arrays, rows in
+any order: permuting the rows permutes the result, but that correction of a large table fits its few numbers
+on a choice of rows. The first five are those of the published solution.
 """
 
 from __future__ import annotations
@@ -179,6 +179,15 @@ def soft(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], p
     return Relabeling(labels.any(axis=1), labels, weights)
 
 
+def given(labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], parameter: float) -> Result:
+    """Keeps all clips that carry labels, as they were given: what a network makes of all of them.
+
+    Networks learn what labels agree on before they learn errors by heart (Arpit et al. 2017,
+    arXiv:1706.05394): scored by folds that did not see them, the clips get a second opinion.
+    """
+    return labels.any(axis=1), labels
+
+
 def trust(
     labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_probability: float
 ) -> Relabeling:
@@ -240,6 +249,7 @@ class Strategy:
 
     Attributes:
         apply: labels, probabilities, fnames, parameter -> a Relabeling, or its first two entries.
+        parameter: as the grammar names it; "": the strategy takes none.
         whole: the parameter counts clips.
         high: the highest parameter.
         several: apply takes (tables, clips, classes), one table for each round or experiment.
@@ -250,6 +260,10 @@ class Strategy:
     whole: bool = False
     high: float = math.inf
     several: bool = False
+
+    def grammar(self, name: str) -> str:
+        """How a mode of this strategy, called so, is written."""
+        return f"{name}_{self.parameter}" if self.parameter else name
 
     @property
     def counts_classes(self) -> bool:
@@ -267,23 +281,30 @@ STRATEGIES = {
     "quota": Strategy(quota, "<clips to keep>", whole=True),
     "consensus": Strategy(consensus, "<clips to keep>", whole=True, several=True),
     "soft": Strategy(soft, "<power of the weights>"),
+    "given": Strategy(given, ""),
     "trust": Strategy(trust, "<least probability>", high=1, several=True),
     "trust-soft": Strategy(trust_soft, "<least probability>", high=1, several=True),
     "correct": Strategy(correct, "<least confidence>", high=1, several=True),
     "correct-soft": Strategy(correct_soft, "<least confidence>", high=1, several=True),
 }
-GRAMMAR = ", ".join(f"{name}_{strategy.parameter}" for name, strategy in STRATEGIES.items())
+GRAMMAR = ", ".join(strategy.grammar(name) for name, strategy in STRATEGIES.items())
 
 
 def parse_mode(mode: str) -> tuple[Strategy, float]:
-    """`<strategy>_<parameter>` -> the strategy and its parameter; ValueError with the grammar."""
+    """`<strategy>_<parameter>` -> the strategy and its parameter; ValueError with the grammar.
+
+    A strategy without a parameter is its name alone, with the parameter 0.
+    """
+    alone = STRATEGIES.get(mode)
+    if alone is not None and not alone.parameter:
+        return alone, 0.0
     match = re.fullmatch(r"([a-z-]+)_([0-9]+(?:\.[0-9]*)?|\.[0-9]+)", mode, flags=re.ASCII)
     strategy = STRATEGIES.get(match[1]) if match else None
-    if strategy is None:
+    if strategy is None or not strategy.parameter:
         name = mode.rpartition("_")[0] or mode
         near = "" if name in STRATEGIES else nearest(name, STRATEGIES)
         if name in STRATEGIES:
-            expected = f"{name}_{STRATEGIES[name].parameter}"
+            expected = STRATEGIES[name].grammar(name)
         else:
             expected = "<strategy>_<number>, as scoring_1000" if near else f"one of {GRAMMAR}"
         raise ValueError(f"mode: expected {expected}; got {mode!r}{near}")

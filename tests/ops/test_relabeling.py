@@ -84,12 +84,13 @@ def test_threshold_of_one_clip_and_class():
         ("relabelall_1", [1, 1, 1, 0]),
         ("relabelall-replacenan_1", [1, 1, 1, 0]),
         ("relabelall-merge_1", [1, 1, 1, 1]),
+        ("given", [1, 1, 1, 1]),
     ],
 )
 def test_strategies_by_hand(mode, kept):
     result, labels = apply(mode)
     np.testing.assert_array_equal(result, np.array(kept, dtype=bool))
-    if mode.startswith(("scoring", "fullmatch")):
+    if mode.startswith(("scoring", "fullmatch", "given")):
         expected = LABELS
     elif "merge" in mode:
         expected = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
@@ -137,6 +138,8 @@ def test_clips_without_labels():
     np.testing.assert_array_equal(kept, [False, True, False])  # they come last
     kept, _ = apply("fullmatch_0.1", labels, np.zeros((3, 2)), ["a", "b", "c"])
     np.testing.assert_array_equal(kept, [False] * 3)  # two empty sets are no match
+    kept, new = apply("given", labels, probabilities, ["a", "b", "c"])
+    np.testing.assert_array_equal(kept, [False, True, False])
     kept, new = apply("relabelall-merge_1", labels, np.zeros((3, 2)), ["a", "b", "c"])
     np.testing.assert_array_equal(kept, [False, True, False])
     np.testing.assert_array_equal(new, labels)

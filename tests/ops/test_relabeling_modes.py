@@ -11,9 +11,11 @@ from ops.relabeling import GRAMMAR, STRATEGIES, parse_mode
 
 
 def expected_mode(mode: str):
+    if mode == "given":
+        return STRATEGIES[mode], 0
     name, _, parameter = mode.partition("_")
     digits = parameter.replace(".", "", 1)
-    if name not in STRATEGIES or not (digits.isascii() and digits.isdigit()):
+    if name not in STRATEGIES or name == "given" or not (digits.isascii() and digits.isdigit()):
         return None
     value = float(parameter)
     strategy = STRATEGIES[name]
@@ -34,6 +36,8 @@ def expected_mode(mode: str):
 )
 @example(mode="scoring_1000")
 @example(mode="scoring_1" + "0" * 400)
+@example(mode="given")
+@example(mode="given_1")
 def test_any_text_as_a_mode(mode):
     expected = expected_mode(mode)
     try:
@@ -51,6 +55,7 @@ def test_any_text_as_a_mode(mode):
         ("relabelall_.5", "relabelall", 0.5),
         ("relabelall-replacenan_1.", "relabelall-replacenan", 1),
         ("relabelall-merge_007", "relabelall-merge", 7),
+        ("given", "given", 0),
     ],
 )
 def test_parse_mode(mode, strategy, parameter):
@@ -61,7 +66,8 @@ def test_parse_mode(mode, strategy, parameter):
     "mode",
     ["", "scoring", "scoring_", "_1", "scoring_1_2", "scoring_-1", "scoring_0", "scoring_0.0", "scoring_1.5",
      "scoring_1e3", "scoring_nan", "scoring_inf", "scoring_ 1", " scoring_1", "scoring_1\n", "Scoring_1",
-     "scoring_1,0", "scoring-1", "relabel_1", "relabelall-_1", "scoring_٣", "scoring_" + "9" * 400, "a\nb_1"],
+     "scoring_1,0", "scoring-1", "relabel_1", "relabelall-_1", "scoring_٣", "scoring_" + "9" * 400, "a\nb_1",
+     "given_1", "given_"],
 )  # fmt: skip
 def test_what_is_no_mode(mode):
     with pytest.raises(ValueError) as raised:
@@ -71,6 +77,7 @@ def test_what_is_no_mode(mode):
 
 
 def test_the_grammar_names_every_strategy():
-    assert all(f"{name}_<" in GRAMMAR for name in STRATEGIES)
+    assert all(f"{name}_<" in GRAMMAR for name in STRATEGIES if name != "given")
+    assert "given" in GRAMMAR.split(", ")
     published = ["scoring", "fullmatch", "relabelall", "relabelall-replacenan", "relabelall-merge"]
     assert list(STRATEGIES)[:5] == published
