@@ -35,14 +35,10 @@ from toolkit.clips.recordings import in_words
 from toolkit.clips.tables import write_table
 from toolkit.pages.clip_media import ClipMedia
 from toolkit.pages.timeline import MAX_PAGE_SECONDS, timeline_data, timeline_page
+from toolkit.prediction.clips import ClipsToPredict, PredictionOptions, Scores, report_bad_clips
 from toolkit.prediction.ensemble import NetworkBuilder, check_classes
-from toolkit.prediction.predict import (
-    ClipsToPredict,
-    PredictionOptions,
-    Predictor,
-    Scores,
-    report_bad_clips,
-)
+from toolkit.prediction.neighbours import NeighbourVoter
+from toolkit.prediction.predict import Predictor
 from toolkit.prediction.tagger import Tagger
 from toolkit.prediction.timeline import Tags, rounded, tags_in_words, write_labels
 from toolkit.runs.config import TrainConfig
@@ -96,6 +92,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="score a training clip only by the folds that did not train on it",
     )
+    group.add_argument(
+        "--neighbours",
+        type=COUNT,
+        metavar="K",
+        help="in place of the networks' scores the labels of the K clips most alike, of this table and the "
+        "curated one, counted: a further table for relabel_noisy_data.py (docs/rounds.md)",
+    )
     add_runtime_flags(group)
     add_flags(group, TrainConfig, ["adapt_batch_norm"])
     args = parser.parse_args(argv)
@@ -115,6 +118,8 @@ def check_form(parser: Parser, args: argparse.Namespace) -> None:
         parser.error("--inputs stands for --test_df and --test_data_dir: give these two or --inputs")
     elif args.out_of_fold:
         parser.error("--out_of_fold knows training clips by a table's names: give --test_df, not --inputs")
+    if args.neighbours and (args.inputs is not None or args.window_seconds is not None):
+        parser.error("--neighbours takes the labels of a table's whole clips: give --test_df, no other form")
     wants_times = args.timeline or args.audacity or args.page
     if args.inputs is None and wants_times:
         parser.error("--timeline, --audacity and --page are of --inputs")
@@ -137,7 +142,9 @@ def main(argv: list[str] | None = None) -> int:
         experiments = load_experiments(args)
         clips = find_clips(args)
         if output is not None or args.top_k is not None:
-            scores = Predictor(NETWORKS, options, args.runtime, output, stop).predict(experiments, clips)
+            how = (NETWORKS, options, args.runtime, output, stop)
+            by = NeighbourVoter(args.neighbours, *how) if args.neighbours else Predictor(*how)
+            scores = by.predict(experiments, clips)
             if scores is None:
                 return 0  # rank 0 has them
             report(args, clips, scores)

@@ -29,7 +29,7 @@ from networks.build import build_network, prepare_to_predict
 from networks.classifiers import NetworkConfig
 from networks.embeddings import EmbeddingConfig
 from ops.errors import DataError
-from ops.relabeling import STRATEGIES, parse_mode
+from ops.relabeling import parse_mode
 from toolkit.cli.parser import Parser, make_parser, output_path, parsed_by, print_table, run_script
 from toolkit.cli.presets import take_defaults
 from toolkit.cli.training_flags import (
@@ -46,6 +46,7 @@ from toolkit.prediction.ensemble import NetworkBuilder
 from toolkit.rounds.plan import RoundsConfig, RoundsDirectory
 from toolkit.rounds.report import check_truth, planned_rounds, printable
 from toolkit.rounds.run import RoundsJob
+from toolkit.rounds.tables import check_votes
 from toolkit.runs.clips import load_splits
 from toolkit.runs.config import RunConfig, SubmissionConfig
 from toolkit.system import console, processes
@@ -61,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         required=True,
         nargs="+",
         type=parsed_by(parse_mode),
-        help=f"a mode for each round, <strategy>_<parameter>, or given alone: {', '.join(STRATEGIES)}",
+        help="a mode for each round, see docs/rounds.md",
     )
     group.add_argument("--rounds_dir", required=True, help="folder of all that the rounds make")
     group.add_argument(
@@ -140,6 +141,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def check_all(plan: RoundsConfig, directory: RoundsDirectory, noisy_truth_df: str | None) -> Splits:
     """All that a later round would stumble over, before the first one starts; the clips of all rounds."""
+    check_votes(plan.votes or [], plan.noisy_df, plan.run.data.classes)
     directory.check_plan(plan)
     plan.check_modes()
     undivided = replace(plan.run.data, share_noisy=True, cross_fit_noisy=False)  # each round divides its own

@@ -73,6 +73,8 @@ def add_flag(group: Any, field: dataclasses.Field, kind: type, defaults_of: dict
         options["choices"] = choices() if callable(choices) else choices
     elif "parse" in about:
         options["type"] = parsed_by(about["parse"])
+    elif kind is list:
+        options["nargs"] = "+"
     elif kind in (int, float):
         limits = {name: about[name] for name in ("low", "high", "below") if name in about}
         options["type"] = number(kind, **limits)

@@ -5,6 +5,7 @@
   command                the command lines that worked on it
   experiments/<label>_<round>-<digest>/
   predictions/round_<k>.csv   of all noisy clips, by round k's networks
+  predictions/round_<k>.neighbours.csv   likewise, by their neighbours' labels
   tables/round_<k>.csv   the noisy table that round k trains on
   rounds.csv             one row per round
   submission.csv         test predictions of the last rounds, blended
@@ -22,7 +23,7 @@ from typing import Any
 
 from ops.errors import DataError
 from ops.folds import split_holdout
-from ops.relabeling import check_count, check_mode
+from ops.relabeling import check_count, check_mode, parse_mode
 from toolkit.clips.tables import read_table
 from toolkit.runs.config import InitFrom, RunConfig, SubmissionConfig
 from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
@@ -54,6 +55,8 @@ class RoundsConfig:
         0,
         low=0,
     )
+    neighbours: int | None = option("weigh the votes of so many most alike clips, too", None, low=1)
+    votes: list[str] | None = option("weigh other experiments' predictions, too, CSV", None)
     blend_rounds: int = option("number of last rounds blended into submission.csv", 1, low=1)
 
     def __post_init__(self):
@@ -73,6 +76,11 @@ class RoundsConfig:
             raise ValueError(
                 f"--share_last_rounds: expected at most {n_rounds}, the rounds of --rounds, got "
                 f"{self.share_last_rounds}"
+            )
+        further = [flag for flag in ("neighbours", "votes") if getattr(self, flag)]
+        if further and not any(parse_mode(mode)[0].several for mode in self.modes):
+            raise ValueError(
+                f"--{further[0]} is weighed by trust and correct: take such a mode, or leave it out"
             )
         if self.share_last_rounds and self.run.data.share_noisy:
             raise ValueError(
@@ -100,6 +108,8 @@ class RoundsConfig:
             "share_last_rounds": self.share_last_rounds,
             "sample_submission": self.submission.sample_submission,
             "test_data_dir": self.submission.test_data_dir,
+            **({"neighbours": self.neighbours} if self.neighbours else {}),
+            **({"votes": [_with_digest(path) for path in self.votes]} if self.votes else {}),
         }
 
     @property
@@ -225,6 +235,9 @@ class RoundsDirectory:
     def predictions(self, number: int) -> Path:
         return self.path / "predictions" / f"round_{number}.csv"
 
+    def neighbours(self, number: int) -> Path:
+        return self.path / "predictions" / f"round_{number}.neighbours.csv"
+
     def table(self, number: int) -> Path:
         return self.path / "tables" / f"round_{number}.csv"
 
@@ -315,6 +328,12 @@ class RoundsDirectory:
         write_json(self.path / "plan.json", self._content(plan))
         command = self.path / "command"
         write_text(command, (command.read_text() if command.exists() else "") + shlex.join(argv) + "\n")
+
+
+def _with_digest(path: str) -> str:
+    """A table's name and 16 hex digits of its content."""
+    with open(path, "rb") as file:
+        return f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
 
 
 def _are_texts(value: Any) -> bool:

@@ -21,8 +21,10 @@ from ops.relabeling import parse_mode
 from toolkit.clips.tables import write_table
 from toolkit.prediction.blending import write_blend
 from toolkit.prediction.calibration import calibration_of
+from toolkit.prediction.clips import ClipsToPredict, PredictionOptions
 from toolkit.prediction.ensemble import NetworkBuilder
-from toolkit.prediction.predict import ClipsToPredict, PredictionOptions, Predictor
+from toolkit.prediction.neighbours import NeighbourVoter
+from toolkit.prediction.predict import Predictor
 from toolkit.rounds.plan import RoundsConfig, RoundsDirectory
 from toolkit.rounds.report import report_of_round
 from toolkit.rounds.tables import relabel_table
@@ -97,18 +99,27 @@ class RoundsJob:
         return config, session
 
     def _predict_noisy(self, number: int, experiment: Experiment, stop: StopRequest) -> None:
-        path, data, train = self.directory.predictions(number), self.plan.run.data, self.plan.run.train
-        if processes.from_main(path.exists):
+        """Writes what the networks of a round say of the noisy clips, and what the clips' neighbours say."""
+        outputs = [self.directory.predictions(number)]
+        if self.plan.neighbours:
+            outputs.append(self.directory.neighbours(number))
+        is_there = processes.from_main(lambda: [path.exists() for path in outputs])
+        if all(is_there):
             return
         if processes.is_main():
             console.note(f"round {number}: predicting the noisy clips")
+        data, train = self.plan.run.data, self.plan.run.train
         options = PredictionOptions(
             batch_size=train.batch_size,
             out_of_fold=self.plan.out_of_fold,
             adapt_batch_norm=train.adapt_batch_norm,
         )
         clips = ClipsToPredict.of_table(data.noisy_train_df, data.noisy_train_data_dir)
-        Predictor(self.builder, options, self.runtime, path, stop).predict([experiment], clips)
+        for path, is_done in zip(outputs, is_there, strict=True):
+            how = (self.builder, options, self.runtime, path, stop)
+            by = Predictor(*how) if path == outputs[0] else NeighbourVoter(self.plan.neighbours, *how)
+            if not is_done:
+                by.predict([experiment], clips)
 
     def _report(self, rows: Sequence[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
         """The rows of rounds.csv, written, with that of the next round, which this experiment trained."""
@@ -120,11 +131,16 @@ class RoundsJob:
         plan, path, mode = self.plan, self.directory.table(number), self.plan.modes[number - 1]
         if path.exists():
             return
-        # A strategy that compares predictions gets those of all rounds so far.
-        history = plan.history(number, parse_mode(mode)[0].several)
-        calibrations = [calibration_of(earlier[k]) for k in history] if plan.calibrate else None
-        predictions = [self.directory.predictions(k) for k in history]
-        relabeled = relabel_table(plan.noisy_df, predictions, mode, calibrations)
+        # A strategy that compares predictions gets those of all rounds so far, and all other tables.
+        several = parse_mode(mode)[0].several
+        history = plan.history(number, several)
+        tables: list[str | Path] = [self.directory.predictions(k) for k in history]
+        calibrations = [calibration_of(earlier[k]) if plan.calibrate else None for k in history]
+        if several:
+            tables += [self.directory.neighbours(k) for k in history if plan.neighbours]
+            tables += plan.votes or []
+        calibrations += [None] * (len(tables) - len(calibrations))
+        relabeled = relabel_table(plan.noisy_df, tables, mode, calibrations)
         console.note(f"round {number}: {mode}: {relabeled.summary}")
         for note in relabeled.notes:
             console.note(note)

@@ -35,13 +35,13 @@ def relabel_table(
     noisy_df: str | Path,
     prediction_paths: Sequence[str | Path],
     mode: str,
-    calibrations: Sequence[Calibration] | None = None,
+    calibrations: Sequence[Calibration | None] | None = None,
 ) -> Relabeled:
     """Applies a mode to a noisy table, joined with its predictions by fname.
 
     Clips that prediction could not read (<predictions>.bad_clips.csv) take no clip's place. Several
     prediction tables are averaged, but for a strategy that takes them one by one. calibrations: one for
-    each prediction table; None: probabilities are taken as they are. Further columns of the noisy table
+    each prediction table; None: its probabilities are taken as they are. Further columns of the noisy table
     stay: by one of them the next training may know which clips belong together.
     """
     strategy, parameter = parse_mode(mode)
@@ -65,7 +65,8 @@ def relabel_table(
             )
         classes = predictions.classes
         scores = predictions.rows_of(fnames, path)
-        tables.append(calibrations[index].apply(scores) if calibrations else scores)
+        calibration = calibrations[index] if calibrations else None
+        tables.append(scores if calibration is None else calibration.apply(scores))
     check_mode(mode, len(classes))
     given_labels = encode_labels(noisy["labels"], class_index(classes), noisy_df, fnames)
     labels = given_labels > 0.5
@@ -106,3 +107,18 @@ def relabel_table(
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
     return Relabeled(table, n_clips, int(changed.sum()), notes)
+
+
+def check_votes(paths: Sequence[str], noisy_df: str, classes: Sequence[str]) -> None:
+    """Raises DataError where a prediction table from outside has other classes, or lacks a noisy clip."""
+    fnames = read_table(noisy_df, ["fname"])["fname"].tolist()
+    for path in paths:
+        predictions = read_predictions(path)
+        if predictions.classes != list(classes):
+            other = set(predictions.classes) ^ set(classes)
+            found = f"{min(other)!r} in one of the two alone" if other else "another order"
+            raise DataError(
+                f"{path}: expected the classes of the rounds' class map in its order, found {found}; give "
+                "predictions by an experiment with the same class map"
+            )
+        predictions.rows_of(fnames, path)

@@ -292,6 +292,11 @@ def _seen_noisy(experiment: Experiment) -> dict[str, tuple[frozenset[int], list[
     return dict(zip(frame["fname"], zip(folds, _marks_in(frame), strict=True), strict=True))
 
 
+def validated_clips(experiment: Experiment) -> set[str]:
+    """The curated clips that folds trained and validated on: none that is held out or left out."""
+    return set(_validating_folds(experiment.path("validation_folds.csv")))
+
+
 def _validating_folds(path: Path) -> dict[str, tuple[int, list[Mark]]]:
     frame = read_table(path, ["fname", "fold"], all_columns=True)
     try:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from toolkit.prediction.predict import mean_of_experiments, seen_by_every_fold
+from ops.ensembles import mean_of_experiments, seen_by_every_fold
 
 
 def test_averages_by_hand():
