@@ -5,6 +5,7 @@
     python export_model.py --experiment experiments/2d_cnn-0a1b2c3d --output tagger.onnx \\
         --verify_df data/sample_submission.csv --verify_data_dir data/test/
 
+A head on embeddings is exported with its backbone inside, where that is an ONNX file (docs/backbones.md).
 The file averages the experiment's folds and holds the front end: its input `waveform` is (batch, samples)
 at 44,100 Hz, of any length, its output `probabilities` (batch, classes). The names of the classes are in
 its metadata. Before it is kept, it is run: where its probabilities differ from the experiment's own by
@@ -18,10 +19,14 @@ from toolkit.system.machine import prepare_process
 
 prepare_process()  # before torch is imported
 
+import torch
+
 from networks.build import build_network
 from networks.export import WaveformTagger
+from networks.export_embeddings import ClipWindows, HeadOnWaveforms, PooledHeads
 from networks.folding import fold_batch_norms
 from toolkit.cli.parser import COUNT, make_parser, output_path, run_script
+from toolkit.prediction.backbone_files import backbone_of, to_onnx_with_backbone
 from toolkit.prediction.model_files import (
     FORMATS,
     INSTALL,
@@ -35,6 +40,7 @@ from toolkit.prediction.model_files import (
 from toolkit.runs.experiment import Experiment
 from toolkit.system import console
 from toolkit.system.files import write_atomically
+from toolkit.training.backbones import ClipEmbedder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -58,14 +64,25 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     output, form = output_path(args.output), FORMATS[args.format]
     experiment = Experiment.load(args.experiment)
-    check_format(experiment, args.format)
+    if experiment.config.embedding is None:
+        check_format(experiment, args.format)
+    else:
+        backbone = backbone_of(experiment, args.format)
     if args.verify_df:
         signals, kind = clips_to_verify(args.verify_df, args.verify_data_dir, args.verify_clips), "clips"
     else:
         signals, kind = random_signals(), "random signals"
     networks = load_best_models(experiment, build_network)
-    tagger = WaveformTagger([fold_batch_norms(copy.deepcopy(model)) for model in networks.values()]).eval()
-    content = form.write(tagger, experiment.classes, tags_of(experiment))
+    about = experiment.classes, tags_of(experiment)
+    if experiment.config.embedding is None:
+        folded = [fold_batch_norms(copy.deepcopy(model)) for model in networks.values()]
+        content = form.write(WaveformTagger(folded).eval(), *about)
+    else:
+        embed = ClipEmbedder(backbone, torch.device("cpu"))
+        windows = ClipWindows(backbone.sample_rate, backbone.window, backbone.hop, embed.min_samples)
+        heads = PooledHeads(networks.values()).eval()
+        content = to_onnx_with_backbone(windows, backbone, heads, *about)
+        networks = {path: HeadOnWaveforms(embed, head) for path, head in networks.items()}
     found = verify(form.run(content), networks, signals, kind, output)
     write_atomically(output, lambda file: file.write(content))
     console.note(f"{output}: {len(networks)} folds, {len(content) / 1e6:.1f} MB")

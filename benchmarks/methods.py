@@ -39,6 +39,8 @@ METHODS = {
     # A second network before the first choice: cross-fitted on all labels as they are.
     "given_first": Method(rounds=("given", *OURS[-2:]), flags=OUR_FLAGS),
     "given_and_trust": Method(rounds=("given", "trust-soft_0.3", *OURS[-2:]), flags=OUR_FLAGS),
+    "ours_neighbours": Method(rounds=OURS, flags={**OUR_FLAGS, "neighbours": 10}),
+    "neighbours_first": Method(rounds=(OURS[0], *OURS[-2:]), flags={**OUR_FLAGS, "neighbours": 10}),
     "oracle": Method("truth", flags=SHARED),
     **{f"{name}_x2": Method(blend_of=name) for name in ("curated", "all", "published", "oracle")},
     # One network of ours, whose last rounds leave each fold a share of the clips to score.

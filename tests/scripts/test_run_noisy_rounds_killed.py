@@ -12,9 +12,9 @@ from real_processes import outcome_of_rounds
 
 @pytest.mark.slow
 def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, rounds_flags, tmp_path):
-    """At random times, and within random writes; warm start, history and weights included."""
+    """At random times, and within random writes; warm start, history, weights and neighbours included."""
     argv = rounds_flags("rounds", ["soft_1", "consensus_9"], "--warm_start", "--share_last_rounds=1",
-                 holdout_size=0.2)  # fmt: skip
+                 "--neighbours=3", holdout_size=0.2)  # fmt: skip
     started = time.monotonic()
     for name in ("reference", "killed"):
         (tmp_path / name).mkdir()
@@ -22,7 +22,7 @@ def test_rounds_killed_at_any_moment_end_like_rounds_never_killed(zygote, rounds
     assert zygote.run(argv, **reference) == 0, zygote.output()
     duration = time.monotonic() - started
     expected = outcome_of_rounds(tmp_path / "reference/rounds")
-    assert len(expected) == 2 + 2 + 2 + 3 * 5 + 2
+    assert len(expected) == 2 + 2 * 2 + 2 + 3 * 5 + 2
     where = {"script": "run_noisy_rounds", "cwd": str(tmp_path / "killed")}
     generator = random.Random(0)
     kills = 0

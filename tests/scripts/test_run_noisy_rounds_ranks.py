@@ -24,7 +24,7 @@ def flags(toy, rounds_flags):
             "sample_submission": toy.folder / "sample_submission.csv",
             "test_data_dir": toy.folder / "test",
         }
-        extra = ("--warm_start", "--calibrate", "--blend_rounds=2", *extra)
+        extra = ("--warm_start", "--calibrate", "--blend_rounds=2", "--neighbours=3", *extra)
         return rounds_flags("rounds", ["soft_1", "consensus_9"], *extra, n_folds=3, **test)
 
     return make
@@ -43,7 +43,7 @@ def expected(zygote, flags, kept, tmp_path_factory) -> dict[str, bytes]:
         folder = tmp_path_factory.mktemp("one")
         assert zygote.run(flags(), cwd=str(folder), **ROUNDS) == 0, zygote.output()
         kept.update(outcome_of_rounds(folder / "rounds"))
-        assert len(kept) == 3 + 2 + 2 + 3 * (3 + 3 + 1 + 1) + 2, sorted(kept)
+        assert len(kept) == 3 + 2 * 2 + 2 + 3 * (3 + 3 + 1 + 1) + 2, sorted(kept)
     return kept
 
 

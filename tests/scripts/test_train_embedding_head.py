@@ -17,6 +17,7 @@ from command_lines import usage_error
 from ops.errors import DataError
 from real_processes import outcome
 from tiny_backbones import SIZE, onnx_backbone
+from toolkit.clips.sound_files import read_audio
 from toolkit.prediction.tagger import Tagger
 
 
@@ -91,8 +92,28 @@ def test_a_head_learns_and_all_other_scripts_take_its_experiment(
     capsys.readouterr()
     list_experiments.main([f"--experiments_dir={experiment.parent}"])
     assert experiment.name in capsys.readouterr().out
-    with pytest.raises(DataError, match="cannot be exported together with its backbone, onnx:"):
-        export_model.main([f"--experiment={experiment}", f"--output={tmp_path / 'x.onnx'}"])
+    check_export(experiment, toy.folder, own, tmp_path / "x.onnx")
+
+
+def check_export(experiment, data, own, output):
+    """One file of waveforms, the backbone inside; it says what the experiment says of test clips."""
+    import onnxruntime
+
+    export_model.main([f"--experiment={experiment}", f"--output={output}"])
+    clips = [f"--verify_df={data / 'sample_submission.csv'}", f"--verify_data_dir={data / 'test'}"]
+    export_model.main([f"--experiment={experiment}", f"--output={output}", *clips])
+    session = onnxruntime.InferenceSession(output)
+    assert [(one.name, one.shape[1]) for one in session.get_inputs()] == [("waveform", "samples")]
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    fnames = own["fname"].tolist()[:3]
+    audio = [read_audio(data / "test" / fname) for fname in fnames]
+    for clip, expected in zip(audio, own[classes].to_numpy(), strict=False):
+        (alone,) = session.run(["probabilities"], {"waveform": clip[None]})
+        np.testing.assert_allclose(alone[0], expected, atol=1e-5)
+        (both,) = session.run(None, {"waveform": np.stack([clip, clip[::-1]])})
+        np.testing.assert_allclose(both[0], expected, atol=1e-5)
+    with pytest.raises(DataError, match="together with its backbone, onnx:.*, as ONNX, and only"):
+        export_model.main([f"--experiment={experiment}", f"--output={output}", "--format=torch_export"])
 
 
 def test_a_run_killed_while_it_embeds_or_trains_ends_like_one_never_killed(zygote, head_flags, tmp_path):

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,17 +27,34 @@ from toolkit.runs.tag_rules import read_rules
 from toolkit.system.console import progress
 from toolkit.training.evaluation import require_finite
 
+if TYPE_CHECKING:
+    import onnx
+
 INSTALL = "pip install -r requirements-export.txt"
+OPSET = 17
 EXAMPLE_SAMPLES = SAMPLE_RATE  # the sizes of the example input are free in the file
 TOLERANCE = 1e-4  # of probabilities
 RANDOM_SECONDS = (0.0001, 0.1, 1.0, 3.3, 12.0)  # of the signals to verify with where no clips are given
+FreeSizes = Mapping[str, dict[int, str]]  # of inputs or outputs by name: dimensions of free size, by theirs
 Runner = Callable[[np.ndarray], np.ndarray]  # waveform (batch, samples) -> probabilities (batch, classes)
 
 
 def to_onnx(module: nn.Module, classes: list[str], tags: dict[str, Any] | None = None) -> bytes:
-    """An ONNX model: input `waveform`, output `probabilities`, metadata `classes`, `sample_rate` and `tags`.
+    """An ONNX model: input `waveform`, output `probabilities`, metadata classes, sample_rate and tags."""
+    inputs, outputs = {"waveform": {0: "batch", 1: "samples"}}, {"probabilities": {0: "batch"}}
+    return finished(trace(module, (torch.zeros(2, EXAMPLE_SAMPLES),), inputs, outputs), classes, tags)
 
-    By torch's tracing exporter: its newer one cannot export a GRU of free length (torch 2.11).
+
+def trace(
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: FreeSizes,
+    outputs: FreeSizes,
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """A module as ONNX, by torch's tracing exporter: its newer one cannot export a GRU of free length (2.11).
+
+    inputs, outputs: their names, and of each its dimensions of free size, by name.
     """
     import onnx
 
@@ -47,13 +64,13 @@ def to_onnx(module: nn.Module, classes: list[str], tags: dict[str, Any] | None =
         try:
             torch.onnx.export(
                 module,
-                (torch.zeros(2, EXAMPLE_SAMPLES),),
+                example,
                 file,
                 dynamo=False,
-                opset_version=17,
-                input_names=["waveform"],
-                output_names=["probabilities"],
-                dynamic_axes={"waveform": {0: "batch", 1: "samples"}, "probabilities": {0: "batch"}},
+                opset_version=opset,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={**inputs, **outputs},
             )
         except RuntimeError as error:
             if "2GiB" not in str(error) and "2GB" not in str(error):
@@ -61,7 +78,13 @@ def to_onnx(module: nn.Module, classes: list[str], tags: dict[str, Any] | None =
             raise DataError(
                 "an ONNX file holds at most 2 GB of weights; export with --format torch_export"
             ) from error
-    model = onnx.load_from_string(file.getvalue())
+    return onnx.load_from_string(file.getvalue())
+
+
+def finished(model: onnx.ModelProto, classes: list[str], tags: dict[str, Any] | None) -> bytes:
+    """A model with its metadata, checked, as a file's content."""
+    import onnx
+
     for key, value in _metadata(classes, tags).items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
@@ -131,11 +154,6 @@ FORMATS = {
 
 def check_format(experiment: Experiment, name: str) -> None:
     """Raises DataError where the format cannot hold the experiment's networks."""
-    if experiment.config.embedding is not None:
-        raise DataError(
-            f"{experiment.directory}: a head on embeddings cannot be exported together with its backbone, "
-            f"{experiment.config.embedding[0]}; use it by predict_2d_cnn.py"
-        )
     aggregation = experiment.config.network.get("aggregation_type")
     if aggregation not in FORMATS[name].aggregations:
         raise DataError(

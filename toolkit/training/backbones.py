@@ -135,6 +135,18 @@ def load_backbone(text: str, device: torch.device) -> Backbone:
     return load_transformer(Path(path), device)
 
 
+def load_trained_on(text: str, digest: str, device: torch.device) -> Backbone:
+    """The network; DataError where by its digest it is not the one that a head was trained on."""
+    found = digest_of(text)
+    if found != digest:
+        raise DataError(
+            f"{text}: expected the backbone whose embeddings the network was trained on, digest {digest}, "
+            f"found another, {found}; put that one in its place, or train anew with this one "
+            "(train_embedding_head.py without --resume)"
+        )
+    return load_backbone(text, device)
+
+
 class ClipEmbedder:
     """Clips -> their embeddings by a backbone.
 
@@ -144,6 +156,7 @@ class ClipEmbedder:
 
     def __init__(self, backbone: Backbone, device: torch.device):
         self.backbone = backbone
+        self.min_samples = int(MIN_SECONDS * backbone.sample_rate)
         self.resample = Resample(SAMPLE_RATE, backbone.sample_rate).to(device)
 
     @torch.inference_mode()
@@ -161,7 +174,7 @@ class ClipEmbedder:
     def _windows_of(self, clip: Tensor) -> list[Tensor]:
         """Windows of a clip (samples,) at 44,100 Hz, at the backbone's rate."""
         clip = self.resample(clip)
-        missing = max(0, int(MIN_SECONDS * self.backbone.sample_rate) - len(clip))
+        missing = max(0, self.min_samples - len(clip))
         clip = torch.nn.functional.pad(clip, (0, missing))
         starts = window_starts(len(clip), self.backbone.window, self.backbone.hop)
         return [clip[start : start + self.backbone.window] for start in starts]

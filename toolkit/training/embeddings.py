@@ -24,7 +24,7 @@ from toolkit.system.console import progress
 from toolkit.system.files import disk_errors, verified_archive, write_atomically
 from toolkit.system.interruption import StopRequest
 from toolkit.system.runtime import Runtime
-from toolkit.training.backbones import ClipEmbedder, digest_of, load_backbone
+from toolkit.training.backbones import ClipEmbedder, load_trained_on
 from toolkit.training.evaluation import portion_of_batches
 
 BATCH_SIZE = 16  # clips of 10 s
@@ -118,14 +118,8 @@ class Embeddings:
         self, pieces: Sequence[_Piece], runtime: Runtime, stop: StopRequest | None
     ) -> dict[str | Place, np.ndarray | DataError]:
         """The embeddings of clips by the pieces' names, written one by one."""
-        digest = digest_of(self.backbone)
-        if digest != self.digest:
-            raise DataError(
-                f"{self.backbone}: expected the backbone whose embeddings the network was trained on, digest "
-                f"{self.digest}, found another, {digest}; put that one in its place, or "
-                "train anew with this one (train_embedding_head.py without --resume)"
-            )
-        embed = ClipEmbedder(load_backbone(self.backbone, runtime.device), runtime.device)
+        backbone = load_trained_on(self.backbone, self.digest, runtime.device)
+        embed = ClipEmbedder(backbone, runtime.device)
         batches = batches_by_length([piece.clip.n_samples for piece in pieces], BATCH_SIZE)
         clips = [piece.clip for piece in pieces]
         portion = portion_of_batches(clips, batches, replace(runtime, cache=None))

@@ -29,7 +29,7 @@ class OnnxBackbone:
     """A graph from waveforms (batch, samples) to vectors (batch, size), see toolkit.training.backbones."""
 
     def __init__(self, path: Path, device: torch.device):
-        settings = _settings(path)
+        self.path, settings = path, _settings(path)
         self.sample_rate, self.window, self.hop = (
             settings[name] for name in ("sample_rate", "window_samples", "hop_samples")
         )
