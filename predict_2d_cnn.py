@@ -119,7 +119,10 @@ def check_form(parser: Parser, args: argparse.Namespace) -> None:
     elif args.out_of_fold:
         parser.error("--out_of_fold knows training clips by a table's names: give --test_df, not --inputs")
     if args.neighbours and (args.inputs is not None or args.window_seconds is not None):
-        parser.error("--neighbours takes the labels of a table's whole clips: give --test_df, no other form")
+        parser.error(
+            "--neighbours compares the whole clips of a table with labels: give --test_df, and neither "
+            "--inputs nor --window_seconds"
+        )
     wants_times = args.timeline or args.audacity or args.page
     if args.inputs is None and wants_times:
         parser.error("--timeline, --audacity and --page are of --inputs")

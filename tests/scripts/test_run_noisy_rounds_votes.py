@@ -87,4 +87,4 @@ def test_votes_that_do_not_fit_are_refused_before_anything_is_trained(rounds_fla
         error = usage_error(capsys, run_noisy_rounds.main, rounds_flags(tmp_path / "r", ["scoring_6"], flag))
         assert f"{flag.partition('=')[0]} is weighed by trust and correct" in error
     inputs = ["--experiment=x", f"--inputs={tmp_path}", "--neighbours=3"]
-    assert "--neighbours takes the labels" in usage_error(capsys, predict_2d_cnn.parse_args, inputs)
+    assert "--neighbours compares the whole clips" in usage_error(capsys, predict_2d_cnn.parse_args, inputs)
