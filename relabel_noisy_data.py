@@ -24,7 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         required=True,
         nargs="+",
         help="predictions of all its clips, CSV; several are averaged, but consensus compares them, and "
-        "trust, correct and correct-soft find what each is worth",
+        "trust, correct, their -soft variants and doubt find what each is worth",
     )
     parser.add_argument("--output_df", required=True, help="relabeled table to write, CSV fname,labels")
     parser.add_argument(

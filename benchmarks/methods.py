@@ -50,6 +50,12 @@ METHODS = {
     "ours_warm": Method(rounds=OURS, flags={**OUR_FLAGS, "warm_start": True}),
     "ours_self_scored": Method(rounds=OURS, flags={"blend_rounds": 2, **SHARED}),
     "trusting": Method(rounds=("trust_0.95", "trust_0.8", "trust_0.5", OURS[-1]), flags=SHARED_LAST),
+    # Doubt in place of decisions: what is not sure becomes unknown.
+    "ours_doubting": Method(rounds=(*OURS[:2], "doubt_0.7", "trust-soft_0.3", "doubt_0.7"), flags=OUR_FLAGS),
+    "ours_doubting_last": Method(rounds=(*OURS[:4], "doubt_0.7"), flags=OUR_FLAGS),
+    "doubting": Method(rounds=("trust_0.95", "doubt_0.8", "doubt_0.6", "doubt_0.5"), flags=SHARED_LAST),
+    # As given, each clip scored by networks that did not see it, beside round 0; then as ours.
+    "given_first": Method(rounds=("trust_0.000001", "trust-soft_0.3", "correct-soft_0.3"), flags=OUR_FLAGS),
     "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
     "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
     "replacing_self_scored": Method(rounds=REPLACING, flags=SHARED),

@@ -16,34 +16,56 @@ chance does, predictions tell nothing: labels are then neither believed nor repl
 of the labels are wrong is believed on the same terms: at e = 1 - 1/classes every prediction fits, a wrong
 one as well as a right one. Softmax is free of the shift that LSEP leaves to each clip, and the curated
 clips, which a network of many noisy clips may know better or worse, are not asked.
+
+Wrong labels of look-alikes are learned like right ones: a network trained on them finds the given labels as
+likely as they are, and a fit on its predictions finds none wrong; not so on those of a network that saw few
+of them. So where one table alone finds many more wrong than all together do, as many are taken for wrong, and
+the chances that one class is labelled as another are fitted, too, in place of even ones (Sukhbaatar et al.
+2015, arXiv:1406.2080). That must make the labels likelier by more than networks' own confusions do on even
+noise: in one table alone those look the same as confusions of labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ops.logits import logits_of
+from ops.noise_likelihood import (
+    CONFUSION_CLIPS,
+    EPS,
+    likeliest_confusions,
+    likeliest_noise_rate,
+    softmax,
+    support_of_labels,
+)
 
-EPS = 1e-12  # keeps divisors and logarithms finite
 STARTS = (20.0, 3.0, 0.5, 0.1)  # of the sum of the scales, where a logit's standard deviation is 1
 MAX_SCALE = 100.0  # of one scale, likewise
-BISECTIONS = 30
 SUBSET_CLIPS = 1_000
 FIT_SCORES = 800_000  # clips x classes: a random choice of so many clips gives the noise rate to 0.01
 EVIDENCE, EVIDENCE_PER_TABLE = 3.0, 1.0  # nats; chance alone gave up to 2.4 in 110 draws of noise
+MIN_HIDDEN = 0.05  # e of one table alone above that of all together, for confusions to be looked for
+CONFUSION_STEPS, TOLERANCE = 20, 1e-4  # at most; and the gain, in nats a clip, below which they end
+CONFUSION_EVIDENCE = 0.05  # nats a clip; networks' own confusions gave 0.01 to 0.03 of even noise
+ROUNDING = 1e-9  # a probability computed as 0.49999999999999994 is the 0.5 asked for
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
 
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """scales (tables,) of the logits, and the noise rate e; NaN where predictions tell nothing."""
+    """scales (tables,) of the logits, and the noise rate e; NaN where predictions tell nothing.
+
+    confusions: (classes, classes), or None where they are even: the chance that a wrong label of a clip of
+    this class (row) is that one (column); 0 in the diagonal.
+    """
 
     scales: np.ndarray
     noise_rate: float
+    confusions: np.ndarray | None = None
 
     def class_probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(tables, clips, classes) -> (clips, classes) probability that a right label is this one."""
@@ -51,10 +73,18 @@ class NoiseModel:
 
     def posterior(self, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """(clips, classes) probability that each label is right; 0 for classes that the clip lacks."""
-        support, by_chance = support_of_labels(probabilities, labels)
+        support, by_chance = support_of_labels(probabilities, labels, self.confusions)
         noise_rate = 0.5 if np.isnan(self.noise_rate) else self.noise_rate
         right, chance = (1 - noise_rate) * support, noise_rate * by_chance
         return np.where(labels, right / np.maximum(right + chance, EPS), 0.0)
+
+    def replacements(self, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(clips, classes) that the class is right where none of the clip's labels is; each sum 1, or 0."""
+        others = np.where(labels, 0.0, probabilities)
+        if self.confusions is not None:
+            confused = labels @ self.confusions.T  # that a wrong label of this class is one of these
+            others = others * np.where(labels.any(axis=1, keepdims=True), confused, 1.0)
+        return others / np.maximum(others.sum(axis=1, keepdims=True), EPS)
 
 
 @dataclass(frozen=True)
@@ -97,12 +127,51 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
         return NoiseModel(np.zeros(n_tables), np.nan)
     if step > 1 and subset[1].any():  # some clips tell which start is best
         starts = [_fit(*subset, starts).scales]
+    found = _fit_even(logits, labels, starts)
+    if n_tables > 1:
+        hidden = max(_noise_rate_alone(table[None], labels) for table in logits)
+        if hidden > found.noise_rate + MIN_HIDDEN:
+            scales, confusions, gain = _fit_confusions(logits, labels, hidden)
+            if gain > max(CONFUSION_EVIDENCE * labels.any(axis=1).sum(), _evidence(n_tables)):
+                return NoiseModel(scales / spreads, hidden, confusions)
+    return NoiseModel(found.scales / spreads, found.noise_rate)
+
+
+def _fit_even(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray]) -> _Fit:
     found = _fit(logits, labels, starts)
     if found.noise_rate > 0.5:
-        bounded = _fit(logits, labels, [*starts, found.scales], max_noise_rate=0.5)
-        if found.log_posterior < bounded.log_posterior + _evidence(n_tables):
-            found = bounded
-    return NoiseModel(found.scales / spreads, found.noise_rate)
+        bounded = _fit(logits, labels, [*starts, found.scales], noise_rates=(0.0, 0.5))
+        if found.log_posterior < bounded.log_posterior + _evidence(len(logits)):
+            return bounded
+    return found
+
+
+def _noise_rate_alone(logits: np.ndarray, labels: np.ndarray) -> float:
+    """e by one table, on some of the clips; 0 where it tells nothing."""
+    step = -(-len(labels) // SUBSET_CLIPS)
+    logits, labels = logits[:, ::step], labels[::step]
+    starts = [np.full(1, start) for start in STARTS]
+    return _fit_even(logits, labels, starts).noise_rate if _are_informative(logits, labels, starts) else 0.0
+
+
+def _fit_confusions(
+    logits: np.ndarray, labels: np.ndarray, noise_rate: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Scales and confusions at this e, by turns as EM does, and the log-posterior that they gain."""
+    n_tables, n_classes = len(logits), labels.shape[1]
+    confusions = (1 - np.eye(n_classes)) / (n_classes - 1)
+    starts = [np.full(n_tables, start / n_tables) for start in STARTS]
+    even = best = _fit(logits, labels, starts, (noise_rate, noise_rate))
+    for _ in range(CONFUSION_STEPS):
+        probabilities = softmax(np.tensordot(best.scales, logits, 1))
+        update = likeliest_confusions(probabilities, labels, noise_rate, confusions)
+        found = _fit(logits, labels, [best.scales], (noise_rate, noise_rate), update)
+        prior = CONFUSION_CLIPS / (n_classes - 1) * np.log(update * (n_classes - 1) + np.eye(n_classes)).sum()
+        found = found._replace(log_posterior=found.log_posterior + prior)
+        if found.log_posterior < best.log_posterior + TOLERANCE * labels.any(axis=1).sum():
+            break
+        best, confusions = found, update
+    return best.scales, confusions, best.log_posterior - even.log_posterior
 
 
 def _evidence(n_tables: int) -> float:
@@ -127,9 +196,13 @@ class _Fit(NamedTuple):
 
 
 def _fit(
-    logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarray], max_noise_rate: float = 1.0
+    logits: np.ndarray,
+    labels: np.ndarray,
+    starts: Sequence[np.ndarray],
+    noise_rates: tuple[float, float] = (0.0, 1.0),
+    confusions: np.ndarray | None = None,
 ) -> _Fit:
-    """The likeliest scales that are reached from any of the starts, and the e that goes with them."""
+    """The likeliest scales that are reached from any of the starts, and the e, in bounds, of these."""
     from scipy.optimize import minimize  # here: it takes as long to load as relabeling does
 
     n_classes = labels.shape[1]
@@ -142,9 +215,10 @@ def _fit(
     def parts(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Class probabilities, each label's support, what it would be by chance, and the best e."""
         probabilities = softmax(np.tensordot(scales, logits, 1))
-        support, by_chance = (values[rows, columns] for values in support_of_labels(probabilities, labels))
-        noise_rate = min(likeliest_noise_rate(support, by_chance, weights), max_noise_rate)  # concave in e
-        return probabilities, support, by_chance, noise_rate
+        found = support_of_labels(probabilities, labels, confusions)
+        support, by_chance = (values[rows, columns] for values in found)
+        noise_rate = np.clip(likeliest_noise_rate(support, by_chance, weights), *noise_rates)  # concave in e
+        return probabilities, support, by_chance, float(noise_rate)
 
     def loss(scales: np.ndarray) -> tuple[float, np.ndarray]:
         """Negative log-posterior per clip at the best e, and its slope, in which that e counts as fixed."""
@@ -153,9 +227,16 @@ def _fit(
         total = (weights * np.log(likelihood)).sum() + np.log(max(noise_rate * (1 - noise_rate), EPS))
         # The support of a label is a softmax over itself and the classes that are none of the clip's.
         negatives = np.where(labels, 0.0, probabilities)
-        of_negatives = np.einsum("nc,tnc->tn", negatives, logits) / np.maximum(negatives.sum(axis=1), EPS)
-        slope = weights / likelihood * (1 - noise_rate - noise_rate / n_negatives) * support * (1 - support)
-        return float(-total / n_clips), -((positives - of_negatives[:, rows]) * slope).sum(axis=1) / n_clips
+        negatives /= np.maximum(negatives.sum(axis=1, keepdims=True), EPS)
+        of_negatives = np.einsum("nc,tnc->tn", negatives, logits)[:, rows]
+        of_support = support * (1 - support) * (positives - of_negatives)
+        of_chance = -of_support / n_negatives
+        if confusions is not None:
+            of_confused = [(negatives * table @ confusions)[rows, columns] for table in logits]
+            of_confused = np.stack(of_confused) * (1 - support) * (n_classes - 1) / n_negatives
+            of_chance = of_confused - by_chance * (of_negatives + support * (positives - of_negatives))
+        slope = (1 - noise_rate) * of_support + noise_rate * of_chance
+        return float(-total / n_clips), -(slope * weights / likelihood).sum(axis=1) / n_clips
 
     bounds = [(0.0, MAX_SCALE)] * len(logits)
     found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
@@ -163,44 +244,6 @@ def _fit(
         found, key=lambda result: round(result.fun, 9)
     )  # of equally good ones the first, with the largest scales
     return _Fit(best.x, parts(best.x)[3], -best.fun * n_clips)
-
-
-def support_of_labels(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(clips, classes) probabilities of each label where it is right, and where it is wrong.
-
-    Against the classes that are none of the clip's, as the LSEP loss ranks it: a clip's labels take
-    nothing from each other. A wrong one stands for one of those. A clip of every class tells nothing.
-    """
-    n_negatives = labels.shape[1] - labels.sum(axis=1, keepdims=True)
-    negatives = np.where(labels, 0.0, probabilities).sum(axis=1, keepdims=True)
-    support = np.where(n_negatives > 0, probabilities / np.maximum(probabilities + negatives, EPS), 1.0)
-    return support, np.where(n_negatives > 0, (1 - support) / np.maximum(n_negatives, 1), 1.0)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """(clips, classes) -> (clips, classes), each clip's sum 1."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def likeliest_noise_rate(support: np.ndarray, by_chance: np.ndarray, weights: np.ndarray) -> float:
-    """The likeliest e under a prior of e * (1 - e), as of two more labels, one right and one wrong.
-
-    So predictions that tell nothing leave it at one half. The log-posterior is concave in e.
-
-    Args:
-        support, by_chance: (labels,) probabilities of each label if it is right, and if it is wrong.
-        weights: (labels,) of each one's likelihood.
-    """
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        noise_rate = (low + high) / 2
-        likelihood = np.maximum((1 - noise_rate) * support + noise_rate * by_chance, EPS)
-        if (weights * (by_chance - support) / likelihood).sum() + 1 / noise_rate - 1 / (1 - noise_rate) > 0:
-            low = noise_rate
-        else:
-            high = noise_rate
-    return (low + high) / 2
 
 
 def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
@@ -215,13 +258,44 @@ def correct_labels(labels: np.ndarray, probabilities: np.ndarray) -> Correction:
         probabilities: (tables, clips, classes), or (clips, classes) of one: sigmoids of predictions by
             networks that did not see these labels.
     """
+    noise, parts = _in_chunks(_corrected, labels, probabilities)
+    return Correction(*parts, noise.noise_rate)
+
+
+def doubt_labels(
+    labels: np.ndarray, probabilities: np.ndarray, min_probability: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Which labels are right with at least this probability, and what else a clip may hold.
+
+    Returns:
+        (clips, classes) bool of the labels that are sure; likewise of what nobody knows: the clips' other
+        labels, and classes that a clip does not carry, but of which class_probabilities says that they are
+        right with at least this probability, and likelier than not: labels that may be missing; and e.
+    """
+
+    def doubt(labels: np.ndarray, tables: np.ndarray, noise: NoiseModel) -> tuple[np.ndarray, np.ndarray]:
+        by_class = noise.class_probabilities(logits_of(tables))
+        sure = labels & (noise.posterior(by_class, labels) >= min_probability - ROUNDING)
+        likely = (by_class >= min_probability - ROUNDING) & (by_class > 0.5 + ROUNDING)
+        return sure, np.where(labels, ~sure, likely)
+
+    noise, (sure, unknown) = _in_chunks(doubt, labels, probabilities)
+    return sure, unknown, noise.noise_rate
+
+
+def _in_chunks(
+    judge: Callable[[np.ndarray, np.ndarray, NoiseModel], tuple[np.ndarray, ...]],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+) -> tuple[NoiseModel, list[np.ndarray]]:
+    """The noise that fits, and what is judged by it, a chunk of the clips at a time."""
     tables = probabilities if probabilities.ndim == 3 else probabilities[None]
     noise = fit_noise(*_fitting_clips(tables, labels))
-    parts = [_corrected(labels[:0], tables[:, :0], noise)]
+    parts = [judge(labels[:0], tables[:, :0], noise)]
     for start in range(0, len(labels), CHUNK_CLIPS):
         rows = slice(start, start + CHUNK_CLIPS)
-        parts.append(_corrected(labels[rows], tables[:, rows], noise))
-    return Correction(*(np.concatenate(part) for part in zip(*parts, strict=True)), noise.noise_rate)
+        parts.append(judge(labels[rows], tables[:, rows], noise))
+    return noise, [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def _fitting_clips(tables: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,10 +320,9 @@ def _corrected(
     confidence = all_wrong * np.where(kept, posterior, 1.0).min(axis=1, initial=1.0)
 
     rows = np.flatnonzero(~kept.any(axis=1))
-    negatives = np.where(labels[rows], 0.0, probabilities[rows])
-    total = negatives.sum(axis=1)
-    best, at = negatives.argmax(axis=1), np.arange(len(rows))
-    new_labels[rows, best] = total > 0
-    confidence[rows] = all_wrong[rows] * negatives[at, best] / np.maximum(total, EPS)
+    others = noise.replacements(probabilities[rows], labels[rows])
+    best, at = others.argmax(axis=1), np.arange(len(rows))
+    new_labels[rows, best] = others[at, best] > 0
+    confidence[rows] = all_wrong[rows] * others[at, best]
     trust = np.where(labels, posterior, 1.0).min(axis=1, initial=1.0) * labels.any(axis=1)
     return new_labels, confidence, trust

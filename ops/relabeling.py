@@ -17,12 +17,11 @@ import numpy as np
 
 from ops.errors import DataError, nearest
 from ops.metrics import lrap_per_clip
-from ops.noise_model import correct_labels
+from ops.noise_model import ROUNDING, correct_labels, doubt_labels
 
 N_THRESHOLDS = 10_000
 EXPECTED_CLASSES = "<expected classes per clip>"
 CHUNK_CLIPS = 65_536  # bounds the memory of whole-table passes
-ROUNDING = 1e-9  # a probability computed as 0.49999999999999994 is the 0.5 asked for
 MAX_MARGIN = 40.0  # in logits; float64 probabilities tell no more apart
 Result = tuple[np.ndarray, np.ndarray]  # the first two of a Relabeling
 
@@ -35,12 +34,14 @@ class Relabeling(NamedTuple):
         labels: (clips, classes) bool.
         weights: (clips,) in training, 0 to 1; None: all count in full.
         noise_rate: estimated fraction of wrong labels among the given ones; None: not estimated.
+        unknown: (clips, classes) bool, of which nobody knows whether the clip carries them; None: of none.
     """
 
     kept: np.ndarray
     labels: np.ndarray
     weights: np.ndarray | None = None
     noise_rate: float | None = None
+    unknown: np.ndarray | None = None
 
 
 def choose_threshold(probabilities: np.ndarray, expected_classes: float) -> float:
@@ -225,6 +226,18 @@ def correct_soft(
     return Relabeling(kept, found.labels, found.confidence, found.noise_rate)
 
 
+def doubt(
+    labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], min_probability: float
+) -> Relabeling:
+    """Keeps clips with a label that is right with at least this probability; what is in doubt is unknown.
+
+    Unknown are their other labels, and classes that are as likely without being labels, see
+    ops.noise_model: the loss leaves them out, where `correct` decides.
+    """
+    sure, unknown, noise_rate = doubt_labels(labels, probabilities, min_probability)
+    return Relabeling(sure.any(axis=1), sure, None, noise_rate, unknown)
+
+
 def relabelall_balanced(
     labels: np.ndarray, probabilities: np.ndarray, fnames: Sequence[str], n: float
 ) -> Result:
@@ -286,6 +299,7 @@ STRATEGIES = {
     "trust-soft": Strategy(trust_soft, "<least probability>", high=1, several=True),
     "correct": Strategy(correct, "<least confidence>", high=1, several=True),
     "correct-soft": Strategy(correct_soft, "<least confidence>", high=1, several=True),
+    "doubt": Strategy(doubt, "<least probability>", high=1, several=True),
 }
 GRAMMAR = ", ".join(strategy.grammar(name) for name, strategy in STRATEGIES.items())
 

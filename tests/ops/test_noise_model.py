@@ -178,6 +178,30 @@ def test_labels_are_kept_replaced_or_taken_out():
     assert kept("trust_0.9", labels, unsure) == [0, 1, 2, 4, 5, 6, 7]
 
 
+def test_what_is_in_doubt_is_neither_kept_nor_taken_out():
+    right = np.tile(np.eye(4, dtype=bool), (10, 1))
+    probabilities, labels = np.where(right, 0.99, 0.01), right.copy()
+    probabilities[0, 1] = 1e-4  # a second label that nothing speaks for
+    probabilities[1, 2] = 0.9999  # another class is louder than the one label
+    labels[:2] = [[True, True, False, False], [False, True, False, False]]
+    labels[-1] = [True, False, False, False]  # plainly wrong: D is there
+    found = apply("doubt_0.7", labels, probabilities)
+    assert found.labels[0].tolist() == [True, False, False, False]
+    assert found.unknown[0].tolist() == [False, True, False, False]
+    assert found.labels[1].tolist() == [False, True, False, False]
+    assert found.unknown[1].tolist() == [False, False, True, False]
+    assert not found.kept[-1] and found.kept[:-1].all() and found.weights is None
+    assert not found.unknown[2:-1].any() and (found.labels[2:-1] == right[2:-1]).all()
+    assert found.noise_rate == correct_labels(labels, probabilities).noise_rate
+    # With more asked for, less is sure; without labels, nothing is.
+    strict = apply("doubt_0.999999", labels, probabilities)
+    assert (strict.labels <= found.labels).all() and not (strict.labels & strict.unknown).any()
+    nothing = apply("doubt_0.5", np.zeros((3, 2), dtype=bool), np.full((3, 2), 0.4))
+    assert not nothing.kept.any() and not nothing.unknown.any()
+    ignorant = apply("doubt_0.5", right, np.full(right.shape, 0.3))  # as likely right as wrong: they stay
+    assert ignorant.kept.all() and not ignorant.unknown.any()
+
+
 def test_a_wrong_one_of_two_labels_is_taken_out():
     right = np.tile(np.eye(4, dtype=bool), (4, 1))
     probabilities = np.where(right, 0.97, 0.01)

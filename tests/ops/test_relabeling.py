@@ -164,7 +164,7 @@ def random_clips(seed: int):
 
 MODES = ["scoring_7", "scoring_30", "fullmatch_1", "relabelall_1.3", "relabelall-replacenan_1",
          "relabelall-merge_0.7", "relabelall-balanced_1.2", "quota_7", "consensus_7", "soft_2",
-         "trust_0.6", "trust-soft_0.3", "correct_0.6", "correct-soft_0.3"]  # fmt: skip
+         "trust_0.6", "trust-soft_0.3", "correct_0.6", "correct-soft_0.3", "doubt_0.6"]  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -205,6 +205,23 @@ def test_several_tables_are_averaged_or_compared(tmp_path, capsys):
     assert pd.read_csv(tmp_path / "out.csv")["weight"].tolist() == expected.tolist()
 
 
+def test_what_is_in_doubt_is_spelled_as_unknown(tmp_path, capsys):
+    """And the next training takes it so: neither there nor not there."""
+    rows = [("c0", "B,A"), ("c1", "B,?C"), *((f"c{row}", "ABC"[row % 3]) for row in range(2, 40))]
+    scores = [[0.99, 1e-4, 0.01], [0.9999, 0.99, 0.01]]
+    scores += [np.where(np.arange(3) == row % 3, 0.99, 0.01).tolist() for row in range(2, 39)]
+    scores += [[0.01, 0.99, 0.01]]  # the last clip's label is A, and wrong
+    names = [fname for fname, _ in rows]
+    found = relabel(tmp_path, rows, Predictions(names, CLASSES, np.array(scores)), "doubt_0.7")
+    assert found == [["c0", "A,?B"], ["c1", "?A,B,?C"], *map(list, rows[2:-1])]
+    out = capsys.readouterr().out
+    assert "kept 39 of 40 clips, 2 with changed labels" in out
+    assert "1 labels of kept clips are in doubt, 1 more may be missing" in out
+    table = read_table(tmp_path / "relabeled.csv", ["fname", "labels"])
+    targets = encode_labels(table["labels"], class_index(CLASSES), "the table", table["fname"])
+    np.testing.assert_array_equal(targets[:2], [[1, np.nan, 0], [np.nan, 1, np.nan]])
+
+
 def test_tables_of_other_classes_are_refused(tmp_path):
     flags = write(tmp_path, "fname,labels\nc0,A\n", [[0.9, 0.1]])
     write_predictions(tmp_path / "o.csv", Predictions(["c0"], ["A", "C"], np.array([[0.5, 0.5]])))

@@ -72,7 +72,10 @@ def relabel_table(
     labels = given_labels > 0.5
     scores = np.stack(tables) if strategy.several else sum(tables) / len(tables)
 
-    kept, new_labels, weights, noise_rate = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    found = Relabeling(*strategy.apply(labels, scores, fnames, parameter))
+    kept, new_labels, weights, noise_rate, doubted = found
+    was_unknown = np.isnan(given_labels)
+    doubted = np.zeros_like(labels) if doubted is None else doubted & ~was_unknown
     unlabelled = kept & ~new_labels.any(axis=1)
     if unlabelled.any():
         notes.append(f"note: {unlabelled.sum()} clips have no label and are left out")
@@ -84,11 +87,11 @@ def relabel_table(
         notes.append(f"note: the weights of {noisy_df} stay, and multiply those of {mode}")
     if weights is not None:
         kept = kept & (weights > 0)
-    changed = (new_labels != labels).any(axis=1) & kept
+    changed = ((new_labels != labels) | doubted).any(axis=1) & kept
     # Labels that stay keep their spelling and order.
     spelled = noisy["labels"].to_numpy(dtype=object)
-    still_unknown = np.isnan(given_labels) & ~new_labels
-    spelled[changed] = decode_labels(np.where(still_unknown, np.nan, new_labels)[changed], classes)
+    unknown = (was_unknown | doubted) & ~new_labels
+    spelled[changed] = decode_labels(np.where(unknown, np.nan, new_labels)[changed], classes)
     table = pd.DataFrame({"fname": noisy["fname"], "labels": spelled})
     if weights is not None:
         table["weight"] = weights
@@ -103,6 +106,12 @@ def relabel_table(
     elif noise_rate is not None:
         notes.append(
             f"note: {noise_rate:.0%} of the labels are wrong, by an estimate from labels and predictions"
+        )
+    if found.unknown is not None:
+        n_labels = (doubted & labels)[kept].sum()
+        notes.append(
+            f"note: {n_labels} labels of kept clips are in doubt, {doubted[kept].sum() - n_labels} more may "
+            "be missing: a ? before them says that nobody knows"
         )
     if not kept.any():
         notes.append("note: no clip is left; training will need another --mode")
