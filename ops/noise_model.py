@@ -129,8 +129,8 @@ def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
         starts = [_fit(*subset, starts).scales]
     found = _fit_even(logits, labels, starts)
     if n_tables > 1:
-        hidden = max(_noise_rate_alone(table[None], labels) for table in logits)
-        if hidden > found.noise_rate + MIN_HIDDEN:
+        hidden = max(_hidden_noise_rate(table[None], labels, found.noise_rate) for table in logits)
+        if hidden:
             scales, confusions, gain = _fit_confusions(logits, labels, hidden)
             if gain > max(CONFUSION_EVIDENCE * labels.any(axis=1).sum(), _evidence(n_tables)):
                 return NoiseModel(scales / spreads, hidden, confusions)
@@ -146,12 +146,13 @@ def _fit_even(logits: np.ndarray, labels: np.ndarray, starts: Sequence[np.ndarra
     return found
 
 
-def _noise_rate_alone(logits: np.ndarray, labels: np.ndarray) -> float:
-    """e by one table, on some of the clips; 0 where it tells nothing."""
+def _hidden_noise_rate(logits: np.ndarray, labels: np.ndarray, found: float) -> float:
+    """e by one table, on some of the clips; 0 where that is hardly above this one, or nothing is told."""
     step = -(-len(labels) // SUBSET_CLIPS)
     logits, labels = logits[:, ::step], labels[::step]
     starts = [np.full(1, start) for start in STARTS]
-    return _fit_even(logits, labels, starts).noise_rate if _are_informative(logits, labels, starts) else 0.0
+    alone = _fit_even(logits, labels, starts).noise_rate
+    return alone if alone > found + MIN_HIDDEN and _are_informative(logits, labels, starts) else 0.0
 
 
 def _fit_confusions(
