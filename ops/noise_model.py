@@ -105,9 +105,10 @@ class Correction:
 
 
 def fit_noise(logits: np.ndarray, labels: np.ndarray) -> NoiseModel:
-    """The likeliest scales and noise rate; every clip with labels counts once.
+    """The likeliest scales and noise rate, confusions where they show; every clip with labels counts once.
 
-    A table that adds nothing to the others gets scale 0; where none is informative all do.
+    A table that adds nothing to the others gets scale 0; where none is informative all do. Confusions show
+    where one of several tables finds more labels wrong than all of them, and where they are strong enough.
 
     Args:
         logits: (tables, clips, classes), each clip's free of a shift.
