@@ -39,6 +39,7 @@ METHODS = {
     # A second network before the first choice: cross-fitted on all labels as they are.
     "given_first": Method(rounds=("given", *OURS[-2:]), flags=OUR_FLAGS),
     "given_and_trust": Method(rounds=("given", "trust-soft_0.3", *OURS[-2:]), flags=OUR_FLAGS),
+    "given_neighbours": Method(rounds=("given", *OURS[-2:]), flags={**OUR_FLAGS, "neighbours": 10}),
     "ours_neighbours": Method(rounds=OURS, flags={**OUR_FLAGS, "neighbours": 10}),
     "neighbours_first": Method(rounds=(OURS[0], *OURS[-2:]), flags={**OUR_FLAGS, "neighbours": 10}),
     "oracle": Method("truth", flags=SHARED),
@@ -54,8 +55,6 @@ METHODS = {
     "ours_doubting": Method(rounds=(*OURS[:2], "doubt_0.7", "trust-soft_0.3", "doubt_0.7"), flags=OUR_FLAGS),
     "ours_doubting_last": Method(rounds=(*OURS[:4], "doubt_0.7"), flags=OUR_FLAGS),
     "doubting": Method(rounds=("trust_0.95", "doubt_0.8", "doubt_0.6", "doubt_0.5"), flags=SHARED_LAST),
-    # As given, each clip scored by networks that did not see it, beside round 0; then as ours.
-    "given_first": Method(rounds=("trust_0.000001", "trust-soft_0.3", "correct-soft_0.3"), flags=OUR_FLAGS),
     "replacing": Method(rounds=REPLACING, flags=SHARED_LAST),
     "replacing_warm": Method(rounds=REPLACING, flags={**SHARED_LAST, "warm_start": True}),
     "replacing_self_scored": Method(rounds=REPLACING, flags=SHARED),
