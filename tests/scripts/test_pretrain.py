@@ -16,6 +16,7 @@ import train_2d_cnn
 import train_hierarchical_cnn
 from command_lines import usage_error
 from ops.errors import DataError
+from toolkit.runs.comparison import table_of
 from toolkit.runs.experiment import Experiment
 from toy_data import with_noisy, with_test
 
@@ -79,6 +80,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes_and_training_starts_from
     assert history["valid_lwlrap"].notna().all() and found["probe_lwlrap"] == history["valid_lwlrap"].iloc[-1]
     assert found["epochs"] == 2 and 0 < found["probe_lwlrap"] < 1
     assert not (experiment / "noisy_folds.csv").exists()  # no label of them was seen
+    listed, errors = table_of([experiment])
+    assert not errors and listed["folds"].isna().all()  # it has none
     assert {"loss", "learning_rate", "probe_lwlrap"} <= scalars(experiment / "summaries")
     pretrain.main(parts)
     log = (only(tmp_path / "parts") / "log").read_text()

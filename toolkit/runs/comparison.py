@@ -33,7 +33,7 @@ def table_of(directories: Sequence[Path]) -> tuple[pd.DataFrame, list[DataError]
 
     An experiment that cannot be read has no row but an error, which names the file.
 
-    folds is "<done>/<all>"; folds_mean the mean of the done folds' metrics and metric the one over all
+    folds is "<done>/<all>", None of pretraining; folds_mean the mean of the done folds' metrics and metric the one over all
     out-of-fold predictions, NaN where there is none.
     """
     settings, results, errors = [], [], []
@@ -58,7 +58,7 @@ def _results_of(experiment: Experiment) -> dict[str, Any]:
     metrics = [found["metric"] for found in trained.values() if found["metric"] is not None]
     return {
         "experiment": experiment.directory.name,
-        "folds": f"{len(trained)}/{experiment.n_folds}",
+        "folds": None if experiment.is_pretraining else f"{len(trained)}/{experiment.n_folds}",
         "folds_mean": float(np.mean(metrics)) if metrics else np.nan,
         "metric": np.nan if metric is None else metric,
         "seconds": training_seconds(experiment),

@@ -332,6 +332,7 @@ class RunConfig:
         sections = [self.network, *(dataclasses.asdict(getattr(self, name)) for name in SECTIONS)]
         settings = {name: value for section in sections for name, value in section.items()}
         settings["n_classes"] = len(settings.pop("classes"))
+        settings |= settings.pop("pretraining") or {}
         return {
             name: json.dumps(value) if isinstance(value, list | dict) else value
             for name, value in settings.items()
