@@ -33,8 +33,8 @@ def table_of(directories: Sequence[Path]) -> tuple[pd.DataFrame, list[DataError]
 
     An experiment that cannot be read has no row but an error, which names the file.
 
-    folds is "<done>/<all>", None of pretraining; folds_mean the mean of the done folds' metrics and metric the one over all
-    out-of-fold predictions, NaN where there is none.
+    folds is "<done>/<all>", None of pretraining; folds_mean the mean of the done folds' metrics and metric
+    the one over all out-of-fold predictions, NaN where there is none.
     """
     settings, results, errors = [], [], []
     for directory in directories:
