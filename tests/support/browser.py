@@ -38,8 +38,15 @@ class Browser:
         self.resize(1200)
         self.driver.get(page.resolve().as_uri())
         if forget:
-            self.run("localStorage.clear()")
-            self.driver.refresh()
+            self.wait(self._forgets)
+
+    def _forgets(self) -> bool:
+        """Clears what is stored; whether the page came up without: the browser may hand on the old once."""
+        self.run("localStorage.clear()")
+        self.driver.refresh()
+        return self.run(
+            "return !localStorage.length && (typeof decisions === 'undefined' || !decisions.made.size)"
+        )
 
     def resize(self, width: int, height: int = 900) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
