@@ -20,19 +20,13 @@ from sklearn.metrics import roc_auc_score
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 from ops.noise_model import correct_labels  # noqa: E402
 from toolkit.cli.parser import print_table  # noqa: E402
-from toolkit.clips.labels import class_index, encode_labels  # noqa: E402
 from toolkit.clips.tables import read_table  # noqa: E402
+from toolkit.clips.truth import truth_of  # noqa: E402
 from toolkit.rounds.report import check_truth  # noqa: E402
 from toolkit.runs.predictions import read_predictions  # noqa: E402
 
 MIN_TRUST = 0.95
 HEADER = ["tables", "e", "wrong", "AUROC", f"trust_{MIN_TRUST:g} keeps", "of these right", "right corrected"]
-
-
-def labels_of(table: Path, fnames: list[str], classes: list[str]) -> np.ndarray:
-    """(clips, classes) bool of these clips."""
-    frame = read_table(table, ["fname", "labels"]).set_index("fname").loc[fnames]
-    return encode_labels(frame["labels"], class_index(classes), table, fnames) > 0.5
 
 
 def row_of(name: str, scores: np.ndarray, given: np.ndarray, truth: np.ndarray) -> list[str]:
@@ -60,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     scores = np.stack(
         [table.rows_of(fnames, path) for table, path in zip(tables, args.predictions_df, strict=True)]
     )
-    given, truth = (labels_of(path, fnames, classes) for path in (args.noisy_df, args.truth_df))
+    given, truth = (truth_of(path, fnames, classes) > 0.5 for path in (args.noisy_df, args.truth_df))
     rows = [
         row_of(path.stem, scores[index : index + 1], given, truth)
         for index, path in enumerate(args.predictions_df)

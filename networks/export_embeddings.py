@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import Resample
 
 from networks.embeddings import EmbeddingHead
-from ops.embeddings import N_POOLED
+from ops.embeddings import N_POOLED, pool_windows
 from ops.sampling import SAMPLE_RATE
 
 
@@ -68,10 +68,7 @@ class PooledHeads(nn.Module):
 
     def forward(self, vectors: Tensor, starts: Tensor) -> Tensor:
         size = self.heads[0].config.embedding_size // N_POOLED
-        vectors = vectors.reshape(*starts.shape, size)
-        embeddings = torch.cat(
-            [vectors.mean(dim=1), vectors.amax(dim=1)], dim=1
-        )  # ops.embeddings.pool_windows
+        embeddings = pool_windows(vectors.reshape(*starts.shape, size))
         return torch.stack([head(embeddings).sigmoid() for head in self.heads]).mean(0)
 
 

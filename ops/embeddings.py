@@ -28,5 +28,5 @@ def window_starts(n_samples: int, window: int, hop: int) -> list[int]:
 
 
 def pool_windows(vectors: Tensor) -> Tensor:
-    """(windows, size) of a clip -> (2 * size,): their mean, then their maximum."""
-    return torch.cat([vectors.mean(dim=0), vectors.amax(dim=0)])
+    """(..., windows, size) of a clip, or of several -> (..., 2 * size): their mean, then their maximum."""
+    return torch.cat([vectors.mean(dim=-2), vectors.amax(dim=-2)], dim=-1)

@@ -13,9 +13,9 @@ from ops.errors import DataError
 from ops.neighbours import neighbour_votes
 from toolkit.clips.checks import probe_clips
 from toolkit.clips.identity import joined_groups
-from toolkit.clips.labels import class_index, encode_labels
 from toolkit.clips.loading import Clip, split_into_windows
 from toolkit.clips.tables import read_table
+from toolkit.clips.truth import truth_of
 from toolkit.prediction.clips import ClipsToPredict, PredictionOptions, Scores, write_scores
 from toolkit.prediction.ensemble import FoldNetworks, NetworkBuilder, load_networks
 from toolkit.runs.experiment import Experiment
@@ -143,7 +143,7 @@ class _Crowd:
             data.train_df, fnames, *probe_clips(fnames, data.train_data_dir, data.train_df)
         )
         sides = (asked, curated)
-        labels = np.concatenate([_labels_of(side, experiment.classes) for side in sides])
+        labels = np.concatenate([truth_of(side.source, side.fnames, experiment.classes) for side in sides])
         column = data.group_column or "group"
         marks = [
             [*own, ("file", str(path.resolve()))]
@@ -190,9 +190,3 @@ class _Crowd:
                 vectors[rows], self.labels[rows], self.units[rows], k, len(asked)
             )
         return found
-
-
-def _labels_of(clips: ClipsToPredict, classes: Sequence[str]) -> np.ndarray:
-    """(clips, classes) what their table says of them; DataError where it has no labels."""
-    frame = read_table(clips.source, ["fname", "labels"]).set_index("fname")["labels"]
-    return encode_labels(frame.loc[clips.fnames], class_index(classes), clips.source, clips.fnames)

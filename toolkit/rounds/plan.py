@@ -26,7 +26,7 @@ from ops.folds import split_holdout
 from ops.relabeling import check_count, check_mode, parse_mode
 from toolkit.clips.tables import read_table
 from toolkit.runs.config import InitFrom, RunConfig, SubmissionConfig
-from toolkit.system.files import disk_errors, read_json, remove_leftovers, write_json, write_text
+from toolkit.system.files import disk_errors, file_digest, read_json, remove_leftovers, write_json, write_text
 from toolkit.system.locks import lock_file, take_lock
 from toolkit.system.options import option
 
@@ -332,8 +332,7 @@ class RoundsDirectory:
 
 def _with_digest(path: str) -> str:
     """A table's name and 16 hex digits of its content."""
-    with open(path, "rb") as file:
-        return f"{path} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    return f"{path} {file_digest(Path(path))[:16]}"
 
 
 def _are_texts(value: Any) -> bool:

@@ -204,7 +204,7 @@ def write_with_sum(path: str | Path, write: Callable[[IO[bytes]], None]) -> None
     write(content)
     digests = [hashlib.sha256(content.getbuffer()).hexdigest()]
     with suppress(OSError):
-        digests.insert(0, _digest(path))
+        digests.insert(0, file_digest(path))
     write_text(sum_path(path), "\n".join(digests) + "\n")
     write_atomically(path, lambda file: file.write(content.getbuffer()))
     if len(digests) > 1:
@@ -216,7 +216,7 @@ def check_sum(path: str | Path) -> None:
     digests = _recorded(path)
     while digests is not None:
         try:
-            found = _digest(Path(path))
+            found = file_digest(Path(path))
         except OSError as error:
             raise DataError(
                 f"{path}: expected the file that was written there, but it cannot be read "
@@ -274,7 +274,8 @@ def _recorded(path: str | Path) -> list[str] | None:
     return digests
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

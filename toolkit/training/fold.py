@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,7 @@ class DeviceBatches:
             yield to_device(batch, self.device)
 
 
-class Epochs:
+class Epochs(ABC):
     """The epochs of a job, from last.pth on where there is one; run_epoch is each kind of training's own.
 
     Files are written in the background, one after the other: models, then the epoch's row of the history,
@@ -204,8 +205,9 @@ class Epochs:
             self.summaries.close()
         return progress.best_epoch
 
+    @abstractmethod
     def run_epoch(self) -> None:
-        raise NotImplementedError
+        """Trains the current epoch, judges what came of it, and ends it by end_epoch."""
 
     def train_epoch(self) -> tuple[float, float]:
         """The current epoch's mean loss and lwlrap; nothing is left to be written afterwards."""
